@@ -1,0 +1,30 @@
+# Thin: every target does the set-up first (seconds once it has been done).
+#
+#   make demo    render the portraits, train on them for some minutes, translate the holdout, measure, draw
+#   make test    format check, clippy with warnings denied, all tests
+#   make bench   our training step beside plain PyTorch's, alternating in one run
+#   make soak    the tests that take too long for every day
+
+.PHONY: setup build demo test bench soak
+
+DEMO ?= demo
+
+setup:
+	@sh setup.sh
+
+build: setup
+	cargo build --release
+
+demo: build
+	sh demo.sh $(DEMO)
+
+test: setup
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo test
+
+bench: build
+	cargo bench
+
+soak: setup
+	cargo test -- --ignored

@@ -1,0 +1,31 @@
+//! Compiles the one C++ file of `src/torch/` against libtorch's headers and tells the linker where libtorch is.
+
+use std::env;
+use std::path::PathBuf;
+
+fn main() {
+    println!("cargo:rerun-if-changed=src/torch/shim.cpp");
+    println!("cargo:rerun-if-env-changed=LIBTORCH");
+    // torch-sys publishes the folder it linked against; links metadata reaches direct dependents only.
+    let lib = PathBuf::from(env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch is"));
+    let root = lib.parent().expect("libtorch's lib/ lies in libtorch").to_path_buf();
+    // The binary must find libtorch whichever folder it is started from, so no link that is relative to the clone.
+    let real = lib.canonicalize().unwrap_or(lib);
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", real.display());
+    // torch_cuda registers its kernels when it is loaded; nothing refers to it by symbol.
+    println!("cargo:rustc-link-arg=-Wl,--no-as-needed");
+    if real.join("libtorch_cuda.so").exists() {
+        println!("cargo:rustc-link-arg=-ltorch_cuda");
+    }
+    println!("cargo:rustc-link-arg=-ltorch");
+    println!("cargo:rustc-env=TRANSLATE_LIBTORCH={}", real.display());
+
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .warnings(false)
+        .include(root.join("include"))
+        .include(root.join("include/torch/csrc/api/include"))
+        .file("src/torch/shim.cpp")
+        .compile("translate_shim");
+}

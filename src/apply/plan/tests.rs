@@ -1,0 +1,207 @@
+use image::RgbImage;
+use tempfile::TempDir;
+
+use super::*;
+
+/// A folder with a 1x1 image of the real format at each path (png where it has none).
+fn folder(paths: &[&str]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for path in paths {
+        write(&folder.path().join(path));
+    }
+    folder
+}
+
+fn write(path: &Path) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let format = image::ImageFormat::from_path(path).unwrap_or(image::ImageFormat::Png);
+    let mut bytes = io::Cursor::new(Vec::new());
+    RgbImage::new(1, 1).write_to(&mut bytes, format).unwrap();
+    fs::write(path, bytes.into_inner()).unwrap();
+}
+
+fn options(inputs: &[&Path], output: &Path) -> PlanOptions {
+    let inputs = inputs.iter().map(|path| path.to_path_buf()).collect();
+    PlanOptions { inputs, output: output.to_path_buf(), format: None, overwrite: false }
+}
+
+/// Outputs below the output folder, in the plan's order.
+fn outputs<'p>(plan: &'p Plan, output: &Path) -> Vec<&'p str> {
+    plan.items.iter().map(|item| item.output.strip_prefix(output).unwrap().to_str().unwrap()).collect()
+}
+
+#[test]
+fn a_tree_is_mirrored_and_a_file_lands_at_the_top() {
+    let (images, output) = (folder(&["a.png", "deep/er/B.JPG", "deep/c.webp", "alone/d.bmp"]), folder(&[]));
+    let file = images.path().join("deep/er/B.JPG");
+    let plan = Plan::new(&options(&[images.path(), &file], output.path())).unwrap();
+    assert_eq!(
+        outputs(&plan, output.path()),
+        ["a.png", "alone/d.bmp", "deep/c.webp", "deep/er/B.JPG", "B.JPG"]
+    );
+    let formats: Vec<Format> = plan.items.iter().map(|item| item.format).collect();
+    assert_eq!(formats, [Format::Png, Format::Bmp, Format::Webp, Format::Jpeg, Format::Jpeg]);
+    assert_eq!(plan.items[4].input, file);
+}
+
+#[test]
+fn a_format_replaces_every_extension_and_png_stands_in_for_one_that_cannot_be_written() {
+    let (images, output) = (folder(&["A.JPG", "b.v2.png"]), folder(&[]));
+    let odd = images.path().join("scan.xyz");
+    write(&odd);
+    let mut options = options(&[images.path(), &odd], output.path());
+    let plan = Plan::new(&options).unwrap();
+    assert_eq!(outputs(&plan, output.path()), ["A.JPG", "b.v2.png", "scan.png"]);
+    assert_eq!(plan.items[2].format, Format::Png);
+    options.format = Some(Format::Webp);
+    let plan = Plan::new(&options).unwrap();
+    assert_eq!(outputs(&plan, output.path()), ["A.webp", "b.v2.webp", "scan.webp"]);
+    assert!(plan.items.iter().all(|item| item.format == Format::Webp));
+}
+
+/// The two inputs and the number of others that a collision names.
+fn collision(options: &PlanOptions) -> (PathBuf, PathBuf, usize) {
+    let error = Plan::new(options).unwrap_err();
+    let message = error.to_string();
+    let PlanError::Collision { first, second, output, more } = error else { panic!("{message}") };
+    for path in [&first, &second, &output] {
+        assert!(message.contains(&format!("`{}`", path.display())), "{message}");
+    }
+    (first, second, more)
+}
+
+#[test]
+fn one_stem_in_two_formats_collides_under_one_format() {
+    let (images, output) = (folder(&["a.jpg", "a.png", "b.bmp", "b.jpg", "b.png"]), folder(&[]));
+    let mut options = options(&[images.path()], output.path());
+    assert_eq!(Plan::new(&options).unwrap().items.len(), 5);
+    options.format = Some(Format::Png);
+    let (first, second, more) = collision(&options);
+    assert_eq!((first, second), (images.path().join("a.jpg"), images.path().join("a.png")));
+    assert_eq!(more, 2);
+}
+
+#[test]
+fn one_name_in_two_folders_collides() {
+    let (left, right) = (folder(&["sub/a.png"]), folder(&["sub/a.png", "sub/b.png"]));
+    let output = folder(&[]);
+    let (first, second, more) = collision(&options(&[left.path(), right.path()], output.path()));
+    assert_eq!((first, second), (left.path().join("sub/a.png"), right.path().join("sub/a.png")));
+    assert_eq!(more, 0);
+}
+
+#[test]
+fn names_that_differ_in_case_only_collide() {
+    let (left, right) = (folder(&["Ä/Face.PNG"]), folder(&["ä/face.png"]));
+    let output = folder(&[]);
+    collision(&options(&[left.path(), right.path()], output.path()));
+}
+
+#[test]
+fn an_input_named_twice_is_done_once() {
+    let (images, output) = (folder(&["a.png", "b.png"]), folder(&[]));
+    let file = images.path().join("b.png");
+    let plan = Plan::new(&options(&[images.path(), &file, &file], output.path())).unwrap();
+    assert_eq!(outputs(&plan, output.path()), ["a.png", "b.png"]);
+}
+
+#[test]
+fn writing_over_an_input_is_refused_whatever_the_path_looks_like() {
+    let images = folder(&["a.png", "deep/a.png"]);
+    let (top, deep) = (images.path(), images.path().join("deep"));
+    let roundabout = deep.join("..");
+    let before = fs::read(top.join("a.png")).unwrap();
+    for (inputs, output) in [
+        (vec![top], top),
+        (vec![top], roundabout.as_path()),
+        (vec![top.join("a.png").as_path()], roundabout.as_path()),
+        // `deep/a.png` would land on `a.png`, which is an input too.
+        (vec![deep.as_path(), top.join("a.png").as_path()], top),
+    ] {
+        let mut options = options(&inputs, output);
+        options.overwrite = true;
+        let error = Plan::new(&options).unwrap_err();
+        assert!(matches!(error, PlanError::OverInput { .. } | PlanError::Collision { .. }), "{error}");
+    }
+    assert_eq!(fs::read(top.join("a.png")).unwrap(), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_an_input_is_not_written_through() {
+    let (images, output) = (folder(&["a.png"]), folder(&[]));
+    std::os::unix::fs::symlink(images.path().join("a.png"), output.path().join("a.png")).unwrap();
+    let error = Plan::new(&options(&[images.path()], output.path())).unwrap_err();
+    assert!(matches!(error, PlanError::OverInput { .. }), "{error}");
+}
+
+#[test]
+fn an_output_folder_inside_the_input_is_no_input() {
+    let images = folder(&["a.png", "out/a.png", "out/old.png", "outer/b.png"]);
+    let output = images.path().join("out");
+    let mut options = options(&[images.path()], &output);
+    options.overwrite = true;
+    assert_eq!(outputs(&Plan::new(&options).unwrap(), &output), ["a.png", "outer/b.png"]);
+    fs::remove_file(images.path().join("a.png")).unwrap();
+    fs::remove_file(images.path().join("outer/b.png")).unwrap();
+    let error = Plan::new(&options).unwrap_err();
+    assert!(matches!(error, PlanError::NoImages { excluded: Some(_), .. }), "{error}");
+}
+
+#[test]
+fn what_exists_is_skipped_unless_overwriting() {
+    let (images, output) = (folder(&["a.png", "deep/b.png", "c.png"]), folder(&["deep/b.png", "c.png"]));
+    let mut options = options(&[images.path()], output.path());
+    let plan = Plan::new(&options).unwrap();
+    assert_eq!((outputs(&plan, output.path()), plan.existing), (vec!["a.png"], 2));
+    options.overwrite = true;
+    let plan = Plan::new(&options).unwrap();
+    assert_eq!((plan.items.len(), plan.existing), (3, 0));
+}
+
+#[test]
+fn missing_and_empty_inputs_are_named() {
+    let (images, output) = (folder(&["a.png"]), folder(&[]));
+    let (one, two) = (images.path().join("nope"), images.path().join("nada.png"));
+    let message = Plan::new(&options(&[&one, images.path(), &two], output.path())).unwrap_err().to_string();
+    assert!(message.contains(&listed(&[one, two])), "{message}");
+    let empty = folder(&[]);
+    let message = Plan::new(&options(&[empty.path()], output.path())).unwrap_err().to_string();
+    assert!(message.contains(&format!("`{}`", empty.path().display())), "{message}");
+}
+
+#[test]
+fn an_output_that_cannot_be_a_folder_is_refused() {
+    let images = folder(&["a.png"]);
+    let file = images.path().join("a.png");
+    let error = Plan::new(&options(&[images.path()], &file)).unwrap_err();
+    assert!(matches!(error, PlanError::OutputIsFile { .. }), "{error}");
+    let below = file.join("below");
+    let error = Plan::new(&options(&[images.path()], &below)).unwrap_err();
+    assert!(error.to_string().contains(&format!("`{}` (not a directory)", below.display())), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_read_only_output_folder_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let (images, output) = (folder(&["a.png"]), folder(&[]));
+    fs::set_permissions(output.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    if fs::write(output.path().join("probe"), []).is_ok() {
+        eprintln!("skipped: this user may write anywhere");
+        return;
+    }
+    let error = Plan::new(&options(&[images.path()], output.path())).unwrap_err();
+    assert!(
+        error.to_string().contains(&format!("`{}` (permission denied)", output.path().display())),
+        "{error}"
+    );
+}
+
+#[test]
+fn planning_makes_the_output_folder_and_leaves_nothing_in_it() {
+    let (images, output) = (folder(&["a.png"]), folder(&[]));
+    let output = output.path().join("new/er");
+    Plan::new(&options(&[images.path()], &output)).unwrap();
+    assert_eq!(fs::read_dir(&output).unwrap().count(), 0);
+}

@@ -1,0 +1,104 @@
+//! `translate apply`: translates files and folders.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use super::progress::{bar, say, warn};
+use super::{Failure, print};
+use crate::apply::pipeline::{self, PipelineOptions, Progress};
+use crate::apply::plan::{Plan, PlanOptions};
+use crate::data::encode::Format;
+use crate::device;
+use crate::model;
+use crate::train::signals::Signals;
+
+/// Translate images: files, or whole folders with their trees
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:
+  translate apply models/photos-anime photos -o drawn
+  translate apply anime.safetensors a.jpg b.png -o out --format png
+  translate apply models/photos-anime drawings -o back --to photos")]
+pub struct Args {
+    /// A run folder or a model file
+    model: PathBuf,
+    /// Images and folders of images
+    #[arg(required = true)]
+    inputs: Vec<PathBuf>,
+    /// The folder to write into
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// The domain to translate to; by default the second folder's of the training
+    #[arg(long, value_name = "DOMAIN")]
+    to: Option<String>,
+    /// Format of the outputs: `keep`, `png`, `jpg`, `webp`, `bmp`, `gif` or `tiff`
+    #[arg(long, default_value = "keep")]
+    format: String,
+    /// Make outputs again that exist
+    #[arg(long)]
+    overwrite: bool,
+    /// Images of equal size that go through the network together
+    #[arg(long, default_value_t = 8)]
+    batch: usize,
+    /// Threads that read, and as many that write
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// `auto`, `cpu`, `cuda` or `cuda:N`
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+fn parse_format(format: &str) -> Result<Option<Format>, Failure> {
+    if format == "keep" {
+        return Ok(None);
+    }
+    let unknown = || {
+        anyhow::anyhow!("no format `{format}`; expected `keep`, `png`, `jpg`, `webp`, `bmp`, `gif` or `tiff`")
+    };
+    Ok(Some(Format::from_extension(format).ok_or_else(unknown)?))
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<u8, Failure> {
+    let format = parse_format(&args.format)?;
+    let device = device::parse(&args.device)?;
+    let model = model::open(&args.model, device)?;
+    let translator = model.translator(args.to.as_deref(), device)?;
+    let options = PlanOptions { inputs: args.inputs, output: args.output, format, overwrite: args.overwrite };
+    let plan = Plan::new(&options)?;
+    let signals = Signals::listen()?;
+
+    let bar = bar(plan.items.len() as u64, "{wide_bar} {pos}/{len} images, {per_sec}, {eta} left");
+    say(
+        &bar,
+        &format!(
+            "translating {} images to {} on {}",
+            plan.items.len(),
+            translator.domain(),
+            device::name(device)
+        ),
+    );
+    let options = PipelineOptions {
+        batch: args.batch,
+        multiple: translator.stride(),
+        minimum: translator.least_size(),
+        threads: args.threads,
+    };
+    let mut progress = |event: Progress<'_>| {
+        bar.inc(1);
+        if let Progress::Failed(failed) = event {
+            warn(&bar, &format!("skipped `{}`: {}", failed.path.display(), failed.reason));
+        }
+    };
+    let mut network = |batch| translator.translate(&batch);
+    let summary = pipeline::run(&plan, &options, signals.flag(), &mut network, &mut progress);
+    bar.finish_and_clear();
+    let summary = summary.map_err(Failure::midway)?;
+    let (done, skipped, failed) = (summary.done, summary.skipped, summary.failed.len());
+    let existed = if skipped > 0 { ", left as they were (`--overwrite` makes them again)" } else { "" };
+    print(format!("{done} translated, {failed} failed, {skipped} existed{existed}"));
+    match signals.exit_status().filter(|_| summary.interrupted) {
+        Some(status) => Ok(status),
+        None => Ok(u8::from(failed > 0)),
+    }
+}

@@ -1,0 +1,88 @@
+//! `translate doctor`: what the program found to run on, and what to do about what it did not find.
+
+use clap::Parser;
+use tch::Cuda;
+
+use super::{Failure, print};
+use crate::device::cuda_devices;
+use crate::torch::{LIBTORCH, VERSION};
+
+/// Show libtorch, devices and threads, and what to do when something is missing
+#[derive(Debug, Parser)]
+pub struct Args {}
+
+/// Prints the report.
+#[allow(clippy::unnecessary_wraps, reason = "every subcommand has this shape")]
+pub fn run() -> Result<u8, Failure> {
+    print(crate::PROGRAM);
+    print(format!("libtorch     {VERSION}, built against `{LIBTORCH}`"));
+    let loaded = loaded_libtorch();
+    match &loaded {
+        Some(path) if path != &format!("{LIBTORCH}/libtorch_cpu.so") => {
+            print(format!("loaded from  `{path}`"));
+        }
+        _ => {}
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    print(format!("CPU          {cores} cores, {} threads for a network", tch::get_num_threads()));
+    if (tch::get_num_threads() as usize) < cores {
+        print("             hint: unset OMP_NUM_THREADS, or set it to the number of cores, to use them all");
+    }
+    print(format!("CUDA driver  {}", driver_version().unwrap_or_else(|| "none found".into())));
+    match cuda_devices() {
+        Ok(count) => {
+            let cudnn = if Cuda::cudnn_is_available() { "with cuDNN" } else { "without cuDNN" };
+            print(format!("CUDA         {count} device(s), {cudnn}; `--device auto` takes cuda:0"));
+            for name in gpu_names() {
+                print(format!("             {name}"));
+            }
+        }
+        Err(reason) => {
+            print(format!("CUDA         none: {reason}; `--device auto` takes the CPU"));
+            print(format!("             hint: {}", cuda_hint()));
+        }
+    }
+    Ok(0)
+}
+
+/// Where the running process has libtorch from: `LD_LIBRARY_PATH` may point elsewhere than the build did.
+fn loaded_libtorch() -> Option<String> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let line = maps.lines().find(|line| line.ends_with("/libtorch_cpu.so"))?;
+    Some(line[line.find('/')?..].to_string())
+}
+
+/// The version line of the NVIDIA kernel driver.
+fn driver_version() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/driver/nvidia/version").ok()?;
+    text.lines().next().map(|line| line.trim_start_matches("NVRM version: ").to_string())
+}
+
+/// Model names as the kernel driver lists them.
+fn gpu_names() -> Vec<String> {
+    let folders = std::fs::read_dir("/proc/driver/nvidia/gpus").into_iter().flatten().flatten();
+    let model = |folder: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(folder.path().join("information")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Model:"))?;
+        Some(line.trim().to_string())
+    };
+    folders.filter_map(model).collect()
+}
+
+fn cuda_hint() -> &'static str {
+    let has_driver = std::path::Path::new("/proc/driver/nvidia/version").exists();
+    let has_cuda_build = std::path::Path::new(LIBTORCH).join("libtorch_cuda.so").exists();
+    match (has_driver, has_cuda_build) {
+        (false, _) => {
+            "with an NVIDIA GPU, install its driver (580 or newer for CUDA 13); without one, the recipes \
+                       `demo` and `cyclegan-small` are made for a CPU"
+        }
+        (true, false) => {
+            "this libtorch has no CUDA: set LIBTORCH to one that has, or unset it, then `make` again"
+        }
+        (true, true) => {
+            "the driver is there but no GPU is usable: see `nvidia-smi`, and whether CUDA_VISIBLE_DEVICES \
+                         hides it; CUDA 13 wants driver 580 or newer"
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `translate eval`: how good translations are, in numbers.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use indicatif::ProgressBar;
+
+use super::{Failure, print};
+use crate::data::encode::{Format, encode};
+use crate::device;
+use crate::eval::report::{Distances, Report, Request, Scores, evaluate};
+use crate::model;
+
+/// Measure translations: against the target folder and, where they are known, against the true answers
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:
+  translate eval models/photos-anime test/photos test/anime
+  translate eval models/photos-anime holdout/photos anime --pairs holdout/anime --picture side-by-side.png
+  translate eval models/photos-anime holdout/anime photos --to photos --pairs holdout/photos --json
+
+All images are compared at the size that the model was trained at (`--size` gives another). `l1` is the mean difference of
+values from 0 to 1 and `swd` the sliced Wasserstein distance times 1000: less is better. `psnr` (dB) and `ssim` (up to 1):
+more is better.")]
+pub struct Args {
+    /// A run folder or a model file
+    model: PathBuf,
+    /// The folder to translate
+    source: PathBuf,
+    /// A folder of the domain to translate to
+    target: PathBuf,
+    /// The domain to translate to; by default the second folder's of the training
+    #[arg(long, value_name = "DOMAIN")]
+    to: Option<String>,
+    /// A folder with the true answers, under the same stems as the sources
+    #[arg(long, value_name = "DIR")]
+    pairs: Option<PathBuf>,
+    /// Draw sources, translations and answers side by side into this PNG
+    #[arg(long, value_name = "PNG")]
+    picture: Option<PathBuf>,
+    /// Rows of the picture
+    #[arg(long, default_value_t = 8)]
+    rows: usize,
+    /// Compare at this size in pixels; by default the one trained at
+    #[arg(long)]
+    size: Option<u32>,
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+    /// `auto`, `cpu`, `cuda` or `cuda:N`
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    let device = device::parse(&args.device)?;
+    let model = model::open(&args.model, device)?;
+    let translator = model.translator(args.to.as_deref(), device)?;
+    let size = args.size.unwrap_or(model.recipe.data.size);
+    if !size.is_multiple_of(translator.stride()) || size < translator.least_size() {
+        let (stride, least) = (translator.stride(), translator.least_size());
+        Err(anyhow::anyhow!("`--size {size}`: expected a multiple of {stride}, at least {least}"))?;
+    }
+    let request = Request {
+        translator: &translator,
+        source: &args.source,
+        target: &args.target,
+        pairs: args.pairs.as_deref(),
+        size,
+        batch: 16,
+        rows: if args.picture.is_some() { args.rows } else { 0 },
+        device,
+    };
+    let bar = ProgressBar::no_length();
+    let report = evaluate(&request, &|images| bar.inc(images));
+    bar.finish_and_clear();
+    let report = report?;
+    for skipped in &report.skipped {
+        eprintln!("warning: skipped {skipped}");
+    }
+    if let (Some(path), Some(picture)) = (&args.picture, &report.picture) {
+        encode(picture, Format::Png, path)?;
+    }
+    print(if args.json { serde_json::to_string_pretty(&report)? } else { table(&report) });
+    Ok(u8::from(!report.skipped.is_empty()))
+}
+
+fn table(report: &Report) -> String {
+    let mut lines = vec![format!(
+        "{} images to {}, compared with {} at {size}×{size}",
+        report.images,
+        report.to,
+        report.target_images,
+        size = report.size
+    )];
+    if let Some(paired) = &report.paired {
+        lines.push(format!("\nagainst {} true answers   translated  doing nothing    ratio", paired.images));
+        let row = |name: &str, of: fn(&Scores) -> f64| {
+            let (a, b) = (of(&paired.translated), of(&paired.untouched));
+            format!("{name:<26} {a:>10.4} {b:>14.4} {:>7.1}%", 100.0 * a / b)
+        };
+        lines.extend([row("l1", |s| s.l1), row("psnr", |s| s.psnr), row("ssim", |s| s.ssim)]);
+    }
+    lines.push("\nswd to the target folder    translated  doing nothing    ratio".to_string());
+    let row =
+        |name: String, a: f64, b: f64| format!("{name:<26} {a:>10.2} {b:>14.2} {:>7.1}%", 100.0 * a / b);
+    let Distances { levels, mean } = &report.translated_to_target;
+    let before = &report.source_to_target;
+    for ((height, a), (_, b)) in levels.iter().zip(&before.levels) {
+        lines.push(row(format!("{height} pixels"), *a, *b));
+    }
+    lines.push(row("mean".into(), *mean, before.mean));
+    lines.join("\n")
+}

@@ -1,0 +1,90 @@
+//! The command line: one file a subcommand, each from its clap struct to a checked plan to a call into the library.
+//!
+//! Results go to stdout, logs and progress to stderr. Exit status 0: all done; 1: some inputs failed, each named, or a
+//! training broke off; 2: nothing was begun; 130 and 143: interrupted, everything saved.
+
+mod apply;
+mod demo_data;
+mod doctor;
+mod eval;
+mod progress;
+mod recipe;
+mod train;
+
+use std::fmt::{self, Display};
+
+use clap::{Parser, Subcommand};
+
+/// Translate between two folders of images that nobody paired
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 110,
+    after_help = "Examples:
+  translate demo-data faces
+  translate train faces/photos faces/anime -r demo
+  translate apply models/photos-anime faces/holdout/photos -o drawn"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Train(train::Args),
+    Apply(apply::Args),
+    Eval(eval::Args),
+    DemoData(demo_data::Args),
+    Recipe(recipe::Args),
+    Doctor(doctor::Args),
+}
+
+/// What ends the program early: a message and an exit status.
+#[derive(Debug)]
+pub struct Failure {
+    error: anyhow::Error,
+    /// The exit status: 2 where nothing was begun, 1 where something was.
+    pub status: u8,
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+/// Nothing was begun.
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), status: 2 }
+    }
+}
+
+impl Failure {
+    /// Something was begun and broke off.
+    fn midway(error: impl Into<anyhow::Error>) -> Self {
+        Self { error: error.into(), status: 1 }
+    }
+}
+
+/// Runs the program on its arguments and gives the exit status.
+///
+/// # Errors
+/// What the user has to be told, with the exit status to end with.
+pub fn run() -> Result<u8, Failure> {
+    match Cli::parse().command {
+        Command::Train(args) => train::run(args),
+        Command::Apply(args) => apply::run(args),
+        Command::Eval(args) => eval::run(&args),
+        Command::DemoData(args) => demo_data::run(&args),
+        Command::Recipe(args) => recipe::run(&args),
+        Command::Doctor(_) => doctor::run(),
+    }
+}
+
+/// Writes a result to stdout. A closed pipe (`| head`) is no failure.
+fn print(text: impl Display) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

@@ -1,0 +1,35 @@
+//! How progress is told: bars where stderr is a terminal, plain lines where it is not.
+
+use std::time::Duration;
+
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal as _;
+
+/// A bar of `len` units on stderr, invisible where stderr is no terminal.
+pub fn bar(len: u64, template: &str) -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let bar = ProgressBar::with_draw_target(Some(len), target);
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("━╸ "));
+    }
+    bar
+}
+
+/// Writes a line to stderr above the bar.
+pub fn say(bar: &ProgressBar, line: &str) {
+    bar.suspend(|| eprintln!("{line}"));
+}
+
+/// Writes a warning to stderr above the bar.
+pub fn warn(bar: &ProgressBar, warning: &dyn std::fmt::Display) {
+    say(bar, &format!("warning: {warning}"));
+}
+
+/// Seconds in words: `3 hours`, `2 minutes`.
+pub fn in_words(seconds: f64) -> String {
+    HumanDuration(Duration::from_secs_f64(seconds.clamp(0.0, 1e9))).to_string()
+}

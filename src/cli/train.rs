@@ -1,0 +1,221 @@
+//! `translate train`: trains both translators on two folders.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use indicatif::ProgressBar;
+
+use super::progress::{bar, in_words, say, warn};
+use super::{Failure, print};
+use crate::device;
+use crate::nets::Graph;
+use crate::recipe::to_yaml;
+use crate::torch::guard;
+use crate::train::events::Tick;
+use crate::train::plan::{Plan, Request};
+use crate::train::signals::Signals;
+use crate::train::trainer::{Event, Outcome, train};
+
+/// Hours of training on a CPU from which on a smaller recipe is named.
+const LONG_HOURS: f64 = 24.0;
+
+/// Train translators between two folders of images
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:
+  translate train photos anime
+  translate train photos anime -r cyclegan-small --run models/try --set train.images=20000
+  translate train photos anime --run models/try         # goes on where that run stopped
+  translate train photos anime -r cyclegan --dry-run    # the plan and the complete recipe, no training")]
+pub struct Args {
+    /// The first folder (x); its name becomes the name of the domain
+    x: PathBuf,
+    /// The second folder (y)
+    y: Option<PathBuf>,
+    /// A shipped recipe (`translate recipe list`) or a YAML file; by default `cyclegan`, or the run's own
+    #[arg(short, long)]
+    recipe: Option<String>,
+    /// The run folder; by default models/X-Y. An unfinished run goes on
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// Lay a value over a field of the recipe (may be repeated)
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    sets: Vec<String>,
+    /// Decides every random choice; the same as `--set train.seed=N`
+    #[arg(long)]
+    seed: Option<u64>,
+    /// `auto`, `cpu`, `cuda` or `cuda:N`
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Domain names instead of the folders' own, as in `photo,anime`
+    #[arg(long, value_delimiter = ',', value_name = "X,Y")]
+    names: Option<Vec<String>>,
+    /// Threads that read images; the result does not depend on it
+    #[arg(long, default_value_t = default_threads())]
+    threads: usize,
+    /// Megabytes of decoded images to keep in memory; what does not fit is read again each time
+    #[arg(long, default_value_t = 4096, value_name = "MB")]
+    cache: u64,
+    /// Print the plan and the complete recipe, and stop
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn default_threads() -> usize {
+    // A network wants the cores for itself; cropping cached images is cheap.
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, 8))
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<u8, Failure> {
+    let device = device::parse(&args.device)?;
+    let seed = args.seed.map(|seed| format!("train.seed={seed}"));
+    let request = Request {
+        folders: [Some(args.x), args.y].into_iter().flatten().collect(),
+        recipe: args.recipe,
+        sets: args.sets.into_iter().chain(seed).collect(),
+        run: args.run,
+        names: args.names,
+        device,
+        cache: args.cache << 20,
+        threads: args.threads.max(1),
+    };
+    let reading = ProgressBar::no_length();
+    if !args.dry_run {
+        reading.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+    }
+    let plan = Plan::new(&request, &|| reading.inc(1));
+    reading.finish_and_clear();
+    let plan = plan?;
+    tell_plan(&plan)?;
+    if args.dry_run {
+        print(to_yaml(&plan.recipe)?.trim_end());
+        return Ok(0);
+    }
+    let root = plan.root.clone();
+    let signals = Signals::listen()?;
+    let mut screen = Screen::new(&plan);
+    let outcome = train(plan, std::env::args().collect(), &signals, &mut |event| screen.show(&event));
+    screen.bar.finish_and_clear();
+    match outcome.map_err(Failure::midway)? {
+        Outcome::Finished => {
+            eprintln!("done: model `{0}/model.safetensors`, samples in `{0}/samples`", root.display());
+            eprintln!("next: translate apply {} FOLDER -o OUT", root.display());
+            Ok(0)
+        }
+        Outcome::Interrupted(status) => {
+            eprintln!(
+                "stopped: everything is saved in `{}`; the same command goes on from here",
+                root.display()
+            );
+            Ok(status)
+        }
+    }
+}
+
+/// The plan, before the first step: data, networks, device, length.
+fn tell_plan(plan: &Plan) -> Result<(), Failure> {
+    let recipe = &plan.recipe;
+    for warning in &plan.warnings {
+        eprintln!("warning: {warning}");
+    }
+    for ((space, name), side) in plan.domains.iter().zip(&plan.sides) {
+        let skipped = side.skipped().len();
+        let folder = side.root().display();
+        eprintln!(
+            "{}         {name}: {} images, {} of them in memory, {skipped} skipped, from `{folder}`",
+            space.name(),
+            side.len(),
+            side.kept()
+        );
+    }
+    let graph = guard("cpu", || Graph::build(recipe, tch::Device::Cpu))?;
+    let count =
+        |net: &crate::nets::Network| format!("{:.2} M parameters", net.parameter_count() as f64 / 1e6);
+    for (name, node) in &graph.generators {
+        let (from, to) = (&plan.domains[&node.from], &plan.domains[&node.to]);
+        eprintln!("generator {name}: {from} to {to}, {}", count(&node.net));
+    }
+    for (space, node) in &graph.discriminators {
+        eprintln!("discriminator {}: {}, {}", space.name(), plan.domains[space], count(&node.net));
+    }
+    let (train, steps) = (&recipe.train, recipe.steps());
+    let epochs = train.images as f64 / plan.epoch_length() as f64;
+    eprintln!(
+        "training  {} images in {steps} steps of {} ({epochs:.1} epochs) at {2}×{2} on {3}",
+        train.images,
+        train.batch,
+        recipe.data.size,
+        device::name(plan.device)
+    );
+    eprintln!("run       `{}`", plan.root.display());
+    if let Some(checkpoint) = &plan.checkpoint {
+        eprintln!("resuming  after {} of {} images", checkpoint.images, train.images);
+    }
+    Ok(())
+}
+
+/// What the user sees while training runs.
+struct Screen {
+    bar: ProgressBar,
+    on_cpu: bool,
+    terminal: bool,
+}
+
+impl Screen {
+    fn new(plan: &Plan) -> Self {
+        let template = "{wide_bar} {pos}/{len} images, {msg}";
+        let bar = bar(plan.recipe.train.images, template);
+        Self { terminal: !bar.is_hidden(), bar, on_cpu: plan.device == tch::Device::Cpu }
+    }
+
+    fn show(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Begin { images, of } => {
+                self.bar.set_length(*of);
+                self.bar.set_position(*images);
+            }
+            Event::Step { images } => self.bar.set_position(*images),
+            Event::Estimate { images_per_second, seconds_left } => {
+                self.estimate(*images_per_second, *seconds_left);
+            }
+            Event::Tick(tick) => self.tick(tick),
+            Event::Lost(lost) => {
+                warn(&self.bar, &format!("skipped `{}`: {}", lost.path.display(), lost.reason));
+            }
+        }
+    }
+
+    fn estimate(&self, images_per_second: f64, seconds_left: f64) {
+        let left = in_words(seconds_left);
+        say(&self.bar, &format!("measured  {images_per_second:.2} images/s: about {left} to go"));
+        if self.on_cpu && seconds_left > LONG_HOURS * 3600.0 {
+            let warning = format!(
+                "this recipe takes {left} on this CPU\nhint: `-r cyclegan-small` is made for a CPU; `cyclegan` wants a GPU"
+            );
+            warn(&self.bar, &warning);
+        }
+    }
+
+    fn tick(&mut self, tick: &Tick) {
+        let mean = |prefix: &str| {
+            let terms: Vec<f64> = tick
+                .losses
+                .iter()
+                .filter(|(name, _)| name.starts_with(prefix))
+                .map(|(_, value)| *value)
+                .collect();
+            let mean = terms.iter().sum::<f64>() / terms.len() as f64;
+            (!terms.is_empty()).then(|| format!("{} {mean:.3}", prefix.trim_end_matches('.')))
+        };
+        let terms = ["adversarial.", "cycle.", "identity.", "discriminator."];
+        let losses = terms.iter().filter_map(|prefix| mean(prefix)).collect::<Vec<_>>().join(", ");
+        let of = self.bar.length().unwrap_or(0);
+        let left = in_words(of.saturating_sub(tick.images) as f64 / tick.images_per_second);
+        let message = format!("{:.1}/s, {left} left, {losses}", tick.images_per_second);
+        if self.terminal {
+            self.bar.set_message(message);
+        } else {
+            eprintln!("{}/{of} images, {message}", tick.images);
+        }
+    }
+}

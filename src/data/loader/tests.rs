@@ -1,0 +1,184 @@
+use std::fs;
+
+use super::*;
+use crate::data::dataset::tests::{SIDE, folder_of, open};
+
+const SIZE: u32 = 20;
+/// (image, left, top, mirrored).
+type Crop = (u8, u8, u8, bool);
+
+const OPTIONS: SampleOptions = SampleOptions { seed: 42, size: SIZE, flip: true, batch: 3 };
+
+/// What a crop is, read off its pixels: (x, y) of image k is (k, 7 x, 7 y).
+fn describe(crop: &[u8]) -> Crop {
+    let last = (SIZE as usize - 1) * 3;
+    let mirrored = crop[1] > crop[last + 1];
+    let (left, top) = (crop[1].min(crop[last + 1]) / 7, crop[2] / 7);
+    for (i, pixel) in crop.chunks_exact(3).enumerate() {
+        let (x, y) = ((i as u32 % SIZE) as u8, (i as u32 / SIZE) as u8);
+        let x = if mirrored { SIZE as u8 - 1 - x } else { x };
+        assert_eq!(pixel, [crop[0], 7 * (left + x), 7 * (top + y)]);
+    }
+    (crop[0], left, top, mirrored)
+}
+
+fn samples(loader: &mut Loader, batches: usize, side: usize) -> Vec<Crop> {
+    let size = (SIZE * SIZE * 3) as usize;
+    let made: Vec<Batch> = (0..batches).map(|_| loader.next().unwrap()).collect();
+    made.iter().flat_map(|b| b.sides[side].chunks_exact(size).map(describe).collect::<Vec<_>>()).collect()
+}
+
+fn batches(loader: &mut Loader, count: usize) -> Vec<Batch> {
+    (0..count).map(|_| loader.next().unwrap()).collect()
+}
+
+#[test]
+fn samples_are_those_of_the_python_reference() {
+    let (x, y) = (folder_of(4), folder_of(7));
+    let sides = || vec![Arc::new(open(x.path(), 0)), Arc::new(open(y.path(), u64::MAX))];
+    // With `perm`, `words` and `below` as written in Python beside the tests of `random`:
+    //   for n in range(9):
+    //       k0 = perm(42, 1, n // 7, 7)[n % 7] % 4
+    //       k1 = below(words(42, 2, n), 7)
+    //       for side, k in enumerate([k0, k1]):
+    //           w = words(42, 3, 2 * n + side)
+    //           print(k, below(w, 13), below(w, 13), next(words(42, 4, 2 * n + side)) >> 31)
+    let first = [
+        (1, 7, 5, false),
+        (1, 7, 1, true),
+        (0, 4, 1, false),
+        (2, 7, 5, false),
+        (2, 2, 8, false),
+        (0, 9, 12, false),
+        (3, 3, 10, true),
+        (0, 2, 4, false),
+        (1, 7, 2, true),
+    ];
+    let second = [
+        (3, 9, 1, false),
+        (4, 4, 3, false),
+        (1, 12, 10, true),
+        (2, 7, 9, false),
+        (1, 12, 2, false),
+        (2, 5, 9, true),
+        (6, 11, 6, false),
+        (5, 10, 12, true),
+        (5, 8, 10, false),
+    ];
+    assert_eq!(samples(&mut Loader::new(sides(), OPTIONS, 2, 0), 3, 0), first);
+    assert_eq!(samples(&mut Loader::new(sides(), OPTIONS, 2, 0), 3, 1), second);
+    let straight = SampleOptions { flip: false, ..OPTIONS };
+    let unmirrored = samples(&mut Loader::new(sides(), straight, 2, 0), 3, 0);
+    assert_eq!(unmirrored, first.map(|(k, left, top, _)| (k, left, top, false)));
+}
+
+#[test]
+fn batches_do_not_depend_on_threads_memory_or_where_one_starts() {
+    let (x, y) = (folder_of(5), folder_of(3));
+    let loader = |budget: u64, threads: usize, first: u64| {
+        let sides = vec![Arc::new(open(x.path(), budget)), Arc::new(open(y.path(), budget))];
+        Loader::new(sides, OPTIONS, threads, first)
+    };
+    let expected = batches(&mut loader(u64::MAX, 1, 0), 12);
+    assert_eq!(expected.iter().map(|b| b.index).collect::<Vec<_>>(), (0..12).collect::<Vec<_>>());
+    assert_ne!(expected[0].sides, expected[5].sides);
+    for (budget, threads) in [(0, 1), (0, 3), (u64::MAX, 3), (4 * 3 * 1024, 4), (0, 0)] {
+        assert_eq!(batches(&mut loader(budget, threads, 0), 12), expected, "{threads} threads");
+    }
+    assert_eq!(batches(&mut loader(0, 3, 7), 5), expected[7..]);
+}
+
+#[test]
+fn every_image_is_shown_once_an_epoch_in_a_new_order() {
+    let dir = folder_of(7);
+    let mut loader = Loader::new(vec![Arc::new(open(dir.path(), u64::MAX))], OPTIONS, 2, 0);
+    let shown: Vec<u8> = samples(&mut loader, 14, 0).iter().map(|s| s.0).collect();
+    let epochs: Vec<&[u8]> = shown.chunks(7).collect();
+    for epoch in &epochs {
+        let mut sorted = epoch.to_vec();
+        sorted.sort_unstable();
+        assert_eq!(sorted, [0, 1, 2, 3, 4, 5, 6]);
+    }
+    assert!(epochs.windows(2).all(|pair| pair[0] != pair[1]), "{epochs:?}");
+}
+
+#[test]
+fn crops_and_flips_are_uniform_and_independent() {
+    let dir = folder_of(2);
+    let dataset = Arc::new(open(dir.path(), u64::MAX));
+    let options = SampleOptions { batch: 100, ..OPTIONS };
+    let mut loader = Loader::new(vec![Arc::clone(&dataset), dataset], options, 2, 0);
+    let pairs: Vec<_> = {
+        let made = batches(&mut loader, 13);
+        let crop = (SIZE * SIZE * 3) as usize;
+        let describe_all = |side: usize| -> Vec<_> {
+            made.iter()
+                .flat_map(|b| b.sides[side].chunks_exact(crop).map(describe).collect::<Vec<_>>())
+                .collect()
+        };
+        describe_all(0).into_iter().zip(describe_all(1)).collect()
+    };
+    // Counts of 1300 draws: expected 650 with a standard deviation of 18, or 100 with one of 9.6.
+    let count = |wanted: &dyn Fn(&(Crop, Crop)) -> bool| pairs.iter().filter(|pair| wanted(pair)).count();
+    for half in [count(&|(a, _)| a.3), count(&|(_, b)| b.3), count(&|(a, b)| a.3 == b.3)] {
+        assert!((580..720).contains(&half), "{half}");
+    }
+    for offset in 0..=(SIDE - SIZE) as u8 {
+        let hits = [count(&|(a, _)| a.1 == offset), count(&|(_, b)| b.2 == offset)];
+        assert!(hits.iter().all(|n| (60..140).contains(n)), "{offset} {hits:?}");
+    }
+    let same_place = count(&|(a, b)| a.1 == b.1);
+    assert!((60..140).contains(&same_place), "{same_place}");
+}
+
+#[test]
+fn a_worker_that_panics_is_told_in_its_turn() {
+    let make = |index| match index {
+        2 => panic!("broken {index}"),
+        _ => Ok(Batch { index, sides: vec![] }),
+    };
+    let mut loader = Loader::start(3, 0, make);
+    assert_eq!(batches(&mut loader, 2).len(), 2);
+    let error = loader.next().unwrap_err().to_string();
+    assert_eq!(error, "a loader thread failed on batch 2 (broken 2): please report this");
+    assert_eq!(loader.next().unwrap().index, 3);
+}
+
+#[test]
+fn errors_of_the_data_reach_the_caller() {
+    let dir = folder_of(3);
+    let dataset = Arc::new(open(dir.path(), 0));
+    let too_large = SampleOptions { size: SIDE + 1, ..OPTIONS };
+    let error = Loader::new(vec![Arc::clone(&dataset)], too_large, 2, 0).next().unwrap_err().to_string();
+    assert!(error.ends_with(
+        "is 32 x 32 pixels after loading, too small for a crop of 33: raise `load_size` to at least 33"
+    ));
+    assert!(matches!(fixed_samples(&dataset, 2, SIDE + 1), Err(LoaderError::TooSmall { .. })));
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let error = Loader::new(vec![dataset], OPTIONS, 2, 0).next().unwrap_err();
+    assert!(matches!(error, LoaderError::Dataset(DatasetError::AllFailed { .. })), "{error}");
+}
+
+#[test]
+fn dropping_the_loader_ends_its_threads() {
+    let dir = folder_of(3);
+    let dataset = Arc::new(open(dir.path(), 0));
+    let mut loader = Loader::new(vec![Arc::clone(&dataset)], OPTIONS, 4, 0);
+    loader.next().unwrap();
+    drop(loader);
+    assert_eq!(Arc::strong_count(&dataset), 1);
+}
+
+#[test]
+fn fixed_samples_are_spread_evenly_and_cut_from_the_middle() {
+    let dir = folder_of(10);
+    let dataset = open(dir.path(), 0);
+    let described = |count| -> Vec<_> {
+        fixed_samples(&dataset, count, SIZE).unwrap().iter().map(|crop| describe(crop)).collect()
+    };
+    assert_eq!(described(4), [0, 2, 5, 7].map(|k| (k, 6, 6, false)));
+    assert_eq!(described(99).len(), 10);
+    assert_eq!(described(0), []);
+}

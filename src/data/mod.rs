@@ -1,0 +1,11 @@
+//! Images on disk and on their way to the network: finding, reading, writing, resizing and sampling them, and the
+//! renderer of the demo portraits.
+
+pub mod convert;
+pub mod dataset;
+pub mod decode;
+pub mod encode;
+pub mod loader;
+pub mod portraits;
+pub mod resize;
+pub mod scan;

@@ -1,0 +1,82 @@
+//! The device that networks run on, chosen by name.
+
+use tch::{Cuda, Device};
+
+/// A `--device` that cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// Not a device name.
+    #[error("no device `{0}`; expected `auto`, `cpu`, `cuda` or `cuda:N`")]
+    Unknown(String),
+    /// CUDA asked for and absent.
+    #[error(
+        "`--device {asked}`: {reason}\nhint: `translate doctor` says what is missing; `--device cpu` works without"
+    )]
+    NoCuda {
+        /// What was asked for.
+        asked: String,
+        /// What is missing.
+        reason: String,
+    },
+}
+
+/// Why CUDA cannot be used here, or the number of GPUs.
+///
+/// # Errors
+/// The reason, in words.
+pub fn cuda_devices() -> Result<i64, String> {
+    if !std::path::Path::new(crate::torch::LIBTORCH).join("libtorch_cuda.so").exists()
+        && !Cuda::is_available()
+    {
+        return Err("this libtorch was built without CUDA".into());
+    }
+    if !Cuda::is_available() {
+        return Err("libtorch sees no CUDA GPU or driver".into());
+    }
+    Ok(Cuda::device_count())
+}
+
+/// Reads `auto`, `cpu`, `cuda` or `cuda:N`. `auto` takes the first GPU where there is one.
+///
+/// # Errors
+/// Another word, or a GPU that is not there.
+pub fn parse(name: &str) -> Result<Device, DeviceError> {
+    let no_cuda = |reason| DeviceError::NoCuda { asked: name.into(), reason };
+    let index = match name {
+        "auto" => return Ok(if cuda_devices().is_ok() { Device::Cuda(0) } else { Device::Cpu }),
+        "cpu" => return Ok(Device::Cpu),
+        "cuda" => 0,
+        _ => name
+            .strip_prefix("cuda:")
+            .and_then(|index| index.parse::<usize>().ok())
+            .ok_or_else(|| DeviceError::Unknown(name.into()))?,
+    };
+    let count = cuda_devices().map_err(no_cuda)?;
+    if index as i64 >= count {
+        return Err(no_cuda(format!("there are {count} GPUs, counted from 0")));
+    }
+    Ok(Device::Cuda(index))
+}
+
+/// The name that [`parse`] reads.
+pub fn name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("cuda:{index}"),
+        _ => "cpu".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_back() {
+        assert_eq!(parse("cpu").unwrap(), Device::Cpu);
+        assert_eq!(name(Device::Cpu), "cpu");
+        assert_eq!(name(Device::Cuda(3)), "cuda:3");
+        for wrong in ["gpu", "cuda:", "cuda:-1", "cuda:x"] {
+            assert!(matches!(parse(wrong), Err(DeviceError::Unknown(_))), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! `translate` learns a mapping between two folders of images that nobody paired, and applies it to any folder.
+//!
+//! ARCHITECTURE.md has the map of the rooms. The way in is `cli`; the heart is [`train::step`].
+
+pub mod apply;
+pub mod cli;
+pub mod data;
+pub mod device;
+pub mod eval;
+pub mod loss;
+pub mod model;
+pub mod nets;
+pub mod random;
+pub mod recipe;
+pub mod torch;
+pub mod train;
+
+/// Program and version, as written into what it makes.
+pub const PROGRAM: &str = concat!("translate ", env!("CARGO_PKG_VERSION"));

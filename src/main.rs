@@ -1,0 +1,13 @@
+//! The `translate` program: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match translate::cli::run() {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            eprintln!("error: {failure:#}");
+            ExitCode::from(failure.status)
+        }
+    }
+}

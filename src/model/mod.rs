@@ -1,0 +1,226 @@
+//! The shareable model file: generators, recipe, domain names and a training summary in one `model.safetensors`.
+
+mod translator;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+use crate::nets::{GeneratorNode, Graph};
+use crate::recipe::{Precision, Recipe, RecipeError, Space, closest, from_yaml, to_yaml};
+use crate::torch::store::{StoreError, Stored, read, write};
+use crate::torch::{TorchError, guard};
+
+pub use translator::Translator;
+
+/// The file's name in a run folder.
+pub const FILE_NAME: &str = "model.safetensors";
+
+const FORMAT: &str = "1";
+
+/// The name of each space, taken from the folders: `x` may be `photos`, `y` may be `anime`.
+pub type Domains = IndexMap<Space, String>;
+
+/// How a model came to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    /// Images shown.
+    pub images: u64,
+    /// Images that the recipe asks for.
+    pub of_images: u64,
+    /// Minutes of training, pauses left out.
+    pub minutes: f64,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// Device, as `--device` takes it.
+    pub device: String,
+    /// Images of each domain.
+    pub data: IndexMap<String, u64>,
+    /// Program and version.
+    pub program: String,
+}
+
+/// Why a model cannot be opened or used.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// Nothing at that path.
+    #[error("no model at `{path}`: expected a `.safetensors` file or the folder of a run")]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A folder without a model in it.
+    #[error("`{path}` holds no `{FILE_NAME}`: it is no run, or one that has not saved yet")]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Unreadable.
+    #[error("{0}\nhint: copy the model file again, or take it from its run folder")]
+    Store(#[from] StoreError),
+    /// A safetensors file of somebody else.
+    #[error(
+        "`{path}` is a safetensors file but no model of this program: its metadata has no valid `{key}`{detail}"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The metadata key.
+        key: &'static str,
+        /// What was found, or empty.
+        detail: String,
+    },
+    /// A recipe inside that this version cannot use.
+    #[error("`{path}` holds a recipe that this version cannot use: {source}")]
+    Recipe {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<RecipeError>,
+    },
+    /// Weights that do not fit the recipe.
+    #[error("`{path}` lacks weights that its recipe needs: {detail}")]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// The first tensor that does not fit.
+        detail: String,
+    },
+    /// libtorch's.
+    #[error(transparent)]
+    Torch(#[from] TorchError),
+    /// `--to` a domain that the model does not make.
+    #[error("the model makes no `{asked}`; it translates to {known}{closest}")]
+    Domain {
+        /// What was asked for.
+        asked: String,
+        /// What there is.
+        known: String,
+        /// `; did you mean …?`, or empty.
+        closest: String,
+    },
+}
+
+/// An opened model.
+#[derive(Debug)]
+pub struct Model {
+    /// What it was trained by.
+    pub recipe: Recipe,
+    /// The names of its spaces.
+    pub domains: Domains,
+    /// How it came to be.
+    pub training: Training,
+    /// Its generators.
+    pub graph: Graph,
+}
+
+/// Writes the generators of `graph` as a model file.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn save(
+    path: &Path,
+    graph: &Graph,
+    recipe: &Recipe,
+    domains: &Domains,
+    training: &Training,
+) -> Result<(), StoreError> {
+    let kind = match recipe.model.precision {
+        Precision::F32 => Kind::Float,
+        Precision::F16 => Kind::Half,
+    };
+    let is_generator = |(name, _): &(String, Tensor)| name.starts_with("generators.");
+    let tensors: Vec<_> =
+        graph.tensors().into_iter().filter(is_generator).map(|(name, t)| (name, t.to_kind(kind))).collect();
+    let text = |value: serde_json::Result<String>| value.unwrap_or_default();
+    let metadata = HashMap::from([
+        ("format".to_string(), "pt".to_string()),
+        ("translate".to_string(), FORMAT.to_string()),
+        ("recipe".to_string(), to_yaml(recipe).unwrap_or_default()),
+        ("domains".to_string(), text(serde_json::to_string(domains))),
+        ("training".to_string(), text(serde_json::to_string(training))),
+    ]);
+    write(path, &tensors, metadata)
+}
+
+/// Opens a model file, or the model of a run folder.
+///
+/// # Errors
+/// There is none, or it is truncated, foreign, or does not fit its own recipe.
+pub fn open(path: &Path, device: Device) -> Result<Model, ModelError> {
+    let path = &locate(path)?;
+    let stored = read(path)?;
+    let foreign = |key, detail| ModelError::Foreign { path: path.clone(), key, detail };
+    let text = |key| stored.metadata.get(key).ok_or_else(|| foreign(key, String::new()));
+    let format = text("translate")?;
+    if format != FORMAT {
+        return Err(foreign(
+            "translate",
+            format!(" (found format `{format}`; this version reads `{FORMAT}`)"),
+        ));
+    }
+    let recipe = from_yaml(&path.display().to_string(), text("recipe")?, &[])
+        .map_err(|source| ModelError::Recipe { path: path.clone(), source: Box::new(source) })?;
+    let domains: Domains =
+        serde_json::from_str(text("domains")?).map_err(|error| foreign("domains", format!(": {error}")))?;
+    if let Some(space) = recipe.spaces().into_iter().find(|space| !domains.contains_key(space)) {
+        return Err(foreign("domains", format!(": no name for `{}`", space.name())));
+    }
+    let training =
+        serde_json::from_str(text("training")?).map_err(|error| foreign("training", format!(": {error}")))?;
+    let graph = guard("cpu", || Graph::build_generators(&recipe.generators, device))?;
+    fill(&graph, &stored, path)?;
+    Ok(Model { recipe, domains, training, graph })
+}
+
+/// The model file itself for a run folder.
+fn locate(path: &Path) -> Result<PathBuf, ModelError> {
+    if path.is_dir() {
+        let file = path.join(FILE_NAME);
+        return if file.is_file() { Ok(file) } else { Err(ModelError::NoRun { path: path.into() }) };
+    }
+    if path.exists() { Ok(path.into()) } else { Err(ModelError::Missing { path: path.into() }) }
+}
+
+fn fill(graph: &Graph, stored: &Stored, path: &Path) -> Result<(), ModelError> {
+    for (name, mut tensor) in graph.tensors() {
+        let misfit = |detail| ModelError::Weights { path: path.into(), detail };
+        let found = stored.tensors.get(&name).ok_or_else(|| misfit(format!("`{name}` is missing")))?;
+        if found.size() != tensor.size() {
+            return Err(misfit(format!(
+                "`{name}` has shape {:?}; expected {:?}",
+                found.size(),
+                tensor.size()
+            )));
+        }
+        guard("cpu", || tch::no_grad(|| tensor.copy_(found)))?;
+    }
+    Ok(())
+}
+
+impl Model {
+    /// The generator, with its name, that writes the domain called `to`, by default the last one's (the second folder).
+    ///
+    /// # Errors
+    /// No generator writes it.
+    pub fn generator_to(&self, to: Option<&str>) -> Result<(&str, &GeneratorNode), ModelError> {
+        let written = |space: &Space| self.graph.generators.iter().find(|(_, node)| node.to == *space);
+        let targets: Vec<_> = self
+            .domains
+            .iter()
+            .filter_map(|(space, domain)| Some((domain.as_str(), written(space)?)))
+            .collect();
+        let names: Vec<&str> = targets.iter().map(|(domain, _)| *domain).collect();
+        let wanted = to.or(names.last().copied()).unwrap_or_default();
+        let found = targets.iter().find(|(domain, _)| *domain == wanted);
+        found.map(|(_, (name, node))| (name.as_str(), *node)).ok_or_else(|| {
+            let closest =
+                closest(wanted, &names).map_or_else(String::new, |best| format!("; did you mean `{best}`?"));
+            let known = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
+            ModelError::Domain { asked: wanted.into(), known, closest }
+        })
+    }
+}

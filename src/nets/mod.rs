@@ -1,0 +1,12 @@
+//! The networks, one file each. A file opens with the paper, then has its `Config` (the fields of a recipe's `net`),
+//! and builds layers below a [`tch::nn::Path`], so that weights have the names of `PyTorch`'s state dict.
+
+mod graph;
+mod layers;
+pub mod patch;
+pub mod pixel;
+pub mod resnet;
+pub mod unet;
+
+pub use graph::{DiscriminatorNode, GeneratorNode, Graph, Network};
+pub use layers::Norm;

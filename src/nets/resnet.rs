@@ -1,0 +1,163 @@
+//! The residual generator of Johnson et al. 2016 as `CycleGAN` uses it (Zhu et al. 2017, <https://arxiv.org/abs/1703.10593>):
+//! a 7×7 convolution, two halvings, residual blocks, two doublings, a 7×7 convolution, tanh; reflection padding.
+//!
+//! Weights are named `model.N…` as in `PyTorch`'s sequential original, with N counting every layer.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+use tch::nn::{self, Module, ModuleT, Path};
+
+use super::layers::{Norm, NormLayer, Window, conv, conv_transpose_before, conv_with_bias, norm, reflect};
+
+/// Heights and widths must be multiples of this.
+pub const STRIDE: u32 = 4;
+
+/// The least height and width: at a quarter of it, reflection still needs two pixels.
+pub const LEAST_SIZE: u32 = 8;
+
+/// The fields of `net: { kind: resnet }`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Channels after the first convolution; four times as many in the residual blocks.
+    pub width: i64,
+    /// Residual blocks: the reference takes 9 at 256² and above, 6 at 128².
+    pub blocks: usize,
+    /// Normalisation after every convolution but the last.
+    pub norm: Norm,
+    /// Zero half of the features inside each residual block while training.
+    pub dropout: bool,
+    /// How the size doubles.
+    pub upsample: Upsample,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { width: 64, blocks: 9, norm: Norm::Instance, dropout: false, upsample: Upsample::Transpose }
+    }
+}
+
+/// How the generator doubles the size.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Upsample {
+    /// A transposed 3×3 convolution of stride 2, as the reference.
+    #[default]
+    Transpose,
+    /// Nearest neighbour, then a 3×3 convolution: no checkerboard (Odena et al. 2016).
+    Resize,
+}
+
+#[derive(Debug)]
+struct Block {
+    first: (nn::Conv2D, NormLayer),
+    second: (nn::Conv2D, NormLayer),
+    dropout: bool,
+}
+
+impl Block {
+    fn new(p: &Path, channels: i64, config: &Config) -> Self {
+        let p = p / "conv_block";
+        // The padding is a layer of its own in the original, and so is the dropout before the second one.
+        let second = if config.dropout { 6 } else { 5 };
+        let layer = |i: i64| {
+            let window = Window { kernel: 3, stride: 1, padding: 0 };
+            (
+                conv(&(&p / i), (channels, channels), window, config.norm),
+                norm(&(&p / (i + 1)), config.norm, channels),
+            )
+        };
+        Self { first: layer(1), second: layer(second), dropout: config.dropout }
+    }
+
+    fn forward(&self, xs: &Tensor, train: bool) -> Tensor {
+        let ys = reflect(xs, 1).apply(&self.first.0);
+        let mut ys = self.first.1.forward(&ys, train).relu_();
+        if self.dropout {
+            ys = ys.dropout(0.5, train);
+        }
+        let ys = reflect(&ys, 1).apply(&self.second.0);
+        xs + self.second.1.forward(&ys, train)
+    }
+}
+
+#[derive(Debug)]
+enum Up {
+    Transpose(nn::ConvTranspose2D),
+    Resize(nn::Conv2D),
+}
+
+impl Up {
+    fn new(p: &Path, channels: (i64, i64), config: &Config) -> Self {
+        let window = |stride, padding| Window { kernel: 3, stride, padding };
+        match config.upsample {
+            Upsample::Transpose => {
+                Self::Transpose(conv_transpose_before(p, channels, window(2, 1), 1, config.norm))
+            }
+            Upsample::Resize => Self::Resize(conv(&(p / 2), channels, window(1, 0), config.norm)),
+        }
+    }
+
+    fn forward(&self, xs: &Tensor) -> Tensor {
+        match self {
+            Self::Transpose(layer) => layer.forward(xs),
+            Self::Resize(layer) => {
+                let (_, _, height, width) = xs.size4().unwrap_or_default();
+                layer.forward(&reflect(&xs.upsample_nearest2d([2 * height, 2 * width], None, None), 1))
+            }
+        }
+    }
+}
+
+/// A built residual generator.
+#[derive(Debug)]
+pub struct Resnet {
+    head: (nn::Conv2D, NormLayer),
+    downs: [(nn::Conv2D, NormLayer); 2],
+    blocks: Vec<Block>,
+    ups: [(Up, NormLayer); 2],
+    tail: nn::Conv2D,
+}
+
+/// Builds the generator below `p`.
+pub fn resnet(p: &Path, config: &Config) -> Resnet {
+    let p = p / "model";
+    let (width, kind) = (config.width, config.norm);
+    let normed = |i: i64, channels: (i64, i64), window: Window| {
+        (conv(&(&p / i), channels, window, kind), norm(&(&p / (i + 1)), kind, channels.1))
+    };
+    let half = Window { kernel: 3, stride: 2, padding: 1 };
+    let wide = Window { kernel: 7, stride: 1, padding: 0 };
+    let after = 10 + config.blocks as i64;
+    let up = |i: i64, channels: (i64, i64)| {
+        (Up::new(&(&p / i), channels, config), norm(&(&p / (i + 1)), kind, channels.1))
+    };
+    Resnet {
+        head: normed(1, (3, width), wide),
+        downs: [normed(4, (width, 2 * width), half), normed(7, (2 * width, 4 * width), half)],
+        blocks: (10..after).map(|i| Block::new(&(&p / i), 4 * width, config)).collect(),
+        ups: [up(after, (4 * width, 2 * width)), up(after + 3, (2 * width, width))],
+        tail: conv_with_bias(&(&p / (after + 7)), (width, 3), wide, true),
+    }
+}
+
+impl ModuleT for Resnet {
+    /// Images in [-1, 1], `[batch, 3, height, width]` with sides that [`STRIDE`] divides, to the same.
+    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+        // [batch, width, height, width]
+        let ys = reflect(xs, 3).apply(&self.head.0);
+        let mut ys = self.head.1.forward(&ys, train).relu_();
+        // [batch, 4·width, height/4, width/4]
+        for (conv, norm) in &self.downs {
+            ys = norm.forward(&ys.apply(conv), train).relu_();
+        }
+        for block in &self.blocks {
+            ys = block.forward(&ys, train);
+        }
+        // [batch, width, height, width]
+        for (up, norm) in &self.ups {
+            ys = norm.forward(&up.forward(&ys), train).relu_();
+        }
+        reflect(&ys, 3).apply(&self.tail).tanh()
+    }
+}

@@ -1,0 +1,17 @@
+//! Recipes: what is trained, as a small graph in YAML that people share. This room reads them (`resolve`), defines
+//! their fields and checks their ranges and combinations (`schema`), and holds the shipped ones (`presets`).
+//!
+//! A recipe names no path, so the same file trains on anybody's folders.
+
+mod diff;
+mod presets;
+mod resolve;
+mod schema;
+
+pub use diff::{Difference, diff};
+pub use presets::{PRESETS, Preset};
+pub use resolve::{RecipeError, closest, from_yaml, load, resolve, to_yaml};
+pub use schema::{
+    Arrow, Checkpoint, Data, Discriminator, DiscriminatorNet, GeneratorNet, Log, Loss, Model, Optim,
+    Precision, Recipe, Sample, Space, Train,
+};

@@ -1,0 +1,21 @@
+//! The shipped recipes, embedded so that the binary needs no folder beside it.
+
+/// A shipped recipe.
+#[derive(Debug, Clone, Copy)]
+pub struct Preset {
+    /// What `-r` takes.
+    pub name: &'static str,
+    /// The YAML text.
+    pub yaml: &'static str,
+}
+
+macro_rules! presets {
+    ($($name:literal),* $(,)?) => {
+        /// The shipped recipes, largest first within a family.
+        pub const PRESETS: &[Preset] = &[
+            $(Preset { name: $name, yaml: include_str!(concat!("../../recipes/", $name, ".yaml")) }),*
+        ];
+    };
+}
+
+presets!["cyclegan", "cyclegan-128", "cyclegan-small", "portraits", "demo"];

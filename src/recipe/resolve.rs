@@ -1,0 +1,230 @@
+//! From a name or a file and `--set` values to a complete, checked recipe.
+
+use std::path::{Path, PathBuf};
+
+use serde_yaml::{Mapping, Value};
+
+use super::presets::PRESETS;
+use super::schema::{Invalid, Recipe};
+
+/// Why a recipe cannot be used. Each message names the recipe, the field and what was expected.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    /// Neither a shipped recipe nor a file.
+    #[error("no recipe `{name}`: it is neither a file nor one of {known}{closest}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The shipped names.
+        known: String,
+        /// `; did you mean …?`, or empty.
+        closest: String,
+    },
+    /// A file that cannot be read.
+    #[error("cannot read recipe `{path}`: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Text that is not YAML.
+    #[error("recipe `{name}` is not valid YAML: {source}")]
+    Yaml {
+        /// The recipe.
+        name: String,
+        /// What the parser says, with line and column.
+        source: serde_yaml::Error,
+    },
+    /// A field that is unknown, missing or of a wrong type.
+    #[error("recipe `{name}`, field `{field}`: {reason}")]
+    Field {
+        /// The recipe.
+        name: String,
+        /// Dotted path of the field.
+        field: String,
+        /// What is wrong, with what was expected.
+        reason: String,
+    },
+    /// A value out of range or two that exclude each other.
+    #[error("recipe `{name}`: {source}")]
+    Invalid {
+        /// The recipe.
+        name: String,
+        /// Field, value and expectation.
+        source: Invalid,
+    },
+    /// A `--set` that is not `field=value`.
+    #[error("`--set {given}`: {reason}; expected `field.path=value`, for instance `train.batch=4`")]
+    Set {
+        /// The argument.
+        given: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Finds the YAML text of a shipped recipe or a file.
+///
+/// # Errors
+/// The name is neither, or the file cannot be read.
+pub fn load(name: &str) -> Result<String, RecipeError> {
+    if let Some(preset) = PRESETS.iter().find(|preset| preset.name == name) {
+        return Ok(preset.yaml.to_string());
+    }
+    let path = Path::new(name);
+    if path.is_file() {
+        return std::fs::read_to_string(path)
+            .map_err(|source| RecipeError::Read { path: path.into(), source });
+    }
+    let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+    let closest = closest(name, &names).map_or_else(String::new, |best| format!("; did you mean `{best}`?"));
+    let known = names.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
+    Err(RecipeError::Unknown { name: name.into(), known, closest })
+}
+
+/// Reads the recipe called `name` and lays `sets` (each `a.b=value`, the value in YAML) over it, in order.
+///
+/// # Errors
+/// Anything that keeps the result from being a complete, valid recipe.
+pub fn resolve(name: &str, sets: &[String]) -> Result<Recipe, RecipeError> {
+    from_yaml(name, &load(name)?, sets)
+}
+
+/// As [`resolve`], for YAML text at hand; `name` is for messages.
+///
+/// # Errors
+/// Anything that keeps the result from being a complete, valid recipe.
+pub fn from_yaml(name: &str, yaml: &str, sets: &[String]) -> Result<Recipe, RecipeError> {
+    let mut tree: Value =
+        serde_yaml::from_str(yaml).map_err(|source| RecipeError::Yaml { name: name.into(), source })?;
+    for set in sets {
+        apply_set(&mut tree, set)?;
+    }
+    let recipe: Recipe = serde_path_to_error::deserialize(tree).map_err(|error| {
+        let field = error.path().to_string();
+        RecipeError::Field { name: name.into(), field, reason: with_suggestion(&error.inner().to_string()) }
+    })?;
+    recipe.validate().map_err(|source| RecipeError::Invalid { name: name.into(), source })?;
+    Ok(recipe)
+}
+
+/// The recipe as YAML: complete and runnable.
+///
+/// # Errors
+/// None in practice: a recipe holds only what YAML can.
+pub fn to_yaml(recipe: &Recipe) -> Result<String, serde_yaml::Error> {
+    serde_yaml::to_string(recipe)
+}
+
+fn apply_set(tree: &mut Value, set: &str) -> Result<(), RecipeError> {
+    let bad = |reason: String| RecipeError::Set { given: set.into(), reason };
+    let (path, value) = set.split_once('=').ok_or_else(|| bad("there is no `=`".into()))?;
+    let value: Value =
+        serde_yaml::from_str(value).map_err(|e| bad(format!("the value is not YAML ({e})")))?;
+    let mut place = tree;
+    for key in path.split('.') {
+        if key.is_empty() {
+            return Err(bad("a part of the field's path is empty".into()));
+        }
+        if place.is_null() {
+            *place = Value::Mapping(Mapping::new());
+        }
+        let Value::Mapping(map) = place else {
+            return Err(bad(format!("`{key}` is looked for in a value that has no fields")));
+        };
+        place = map.entry(Value::String(key.into())).or_insert(Value::Null);
+    }
+    *place = value;
+    Ok(())
+}
+
+/// Adds the closest known field to serde's "unknown field `a`, expected one of `b`, `c`".
+fn with_suggestion(reason: &str) -> String {
+    let mut quoted = reason.split('`').skip(1).step_by(2);
+    let (true, Some(found)) = (reason.starts_with("unknown"), quoted.next()) else {
+        return reason.to_string();
+    };
+    let known: Vec<&str> = quoted.collect();
+    closest(found, &known)
+        .map_or_else(|| reason.to_string(), |best| format!("{reason}; did you mean `{best}`?"))
+}
+
+/// The one of `known` that `given` is probably a misspelling of.
+pub fn closest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
+    let likeness = |name: &&str| strsim::jaro_winkler(given, name);
+    let best = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(&best) > 0.75).then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_resolves_to_itself() {
+        for preset in PRESETS {
+            let recipe = resolve(preset.name, &[]).unwrap();
+            assert!(!recipe.about.is_empty(), "{}", preset.name);
+            let again = from_yaml("again", &to_yaml(&recipe).unwrap(), &[]).unwrap();
+            assert_eq!(recipe, again, "{}", preset.name);
+        }
+    }
+
+    #[test]
+    fn set_changes_the_field_and_nothing_else() {
+        let mut expected = resolve("cyclegan", &[]).unwrap();
+        expected.train.batch = 7;
+        expected.optim.betas = [0.0, 0.9];
+        let sets = ["train.batch=7".to_string(), "optim.betas=[0.0, 0.9]".to_string()];
+        assert_eq!(resolve("cyclegan", &sets).unwrap(), expected);
+    }
+
+    fn message(sets: &[&str]) -> String {
+        let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+        resolve("cyclegan", &sets).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn mistakes_name_the_field_the_value_and_the_next_step() {
+        let unknown = message(&["train.bach=7"]);
+        assert!(unknown.contains("train.bach") || unknown.contains("`bach`"), "{unknown}");
+        assert!(unknown.contains("did you mean `batch`?"), "{unknown}");
+        let nested = message(&["generators.x_to_y.net.block=3"]);
+        assert!(
+            nested.contains("generators.x_to_y.net") && nested.contains("did you mean `blocks`?"),
+            "{nested}"
+        );
+        let kind = message(&["loss.adversarial.kind=lsgann"]);
+        assert!(kind.contains("loss.adversarial") && kind.contains("did you mean `lsgan`?"), "{kind}");
+        assert!(message(&["train.batch=many"]).contains("train.batch"));
+        assert!(message(&["train.batch=0"]).contains("`train.batch` is `0`; expected at least 1"));
+        assert!(message(&["train.batch"]).contains("there is no `=`"));
+        assert!(message(&["data.size=250"]).contains("a multiple of 4"));
+        assert!(message(&["data.load_size=200"]).contains("from `data.size` (256)"));
+        assert!(message(&["format=2"]).contains("`format` is `2`"));
+        let extra = message(&["loss.adversarial.slope=3"]);
+        assert!(extra.contains("slope"), "{extra}");
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let text = resolve("cyclegan-smal", &[]).unwrap_err().to_string();
+        assert!(text.contains("`cyclegan-128`") && text.contains("did you mean `cyclegan-small`?"), "{text}");
+    }
+
+    #[test]
+    fn a_graph_that_does_not_close_is_refused() {
+        let yaml = load("cyclegan").unwrap();
+        let mut tree: Value = serde_yaml::from_str(&yaml).unwrap();
+        tree["generators"].as_mapping_mut().unwrap().remove("y_to_x");
+        let text = from_yaml("cut", &serde_yaml::to_string(&tree).unwrap(), &[]).unwrap_err().to_string();
+        assert!(text.contains("discriminators.x"), "{text}");
+        tree["discriminators"].as_mapping_mut().unwrap().remove("x");
+        let text = from_yaml("cut", &serde_yaml::to_string(&tree).unwrap(), &[]).unwrap_err().to_string();
+        assert!(text.contains("loss.cycle"), "{text}");
+        let sets = ["loss.cycle=0".to_string(), "loss.identity=0".to_string()];
+        let recipe = from_yaml("cut", &serde_yaml::to_string(&tree).unwrap(), &sets).unwrap();
+        assert_eq!(recipe.generators.len(), 1);
+    }
+}

@@ -1,0 +1,445 @@
+//! The fields of a recipe, their defaults, and the rules between them.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::data::resize::Resize;
+use crate::loss::Objective;
+use crate::nets::{patch, pixel, resnet, unet};
+
+/// The newest recipe format that this program reads.
+pub const FORMAT: u32 = 1;
+
+/// A recipe with every value in place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The format of the file, [`FORMAT`].
+    pub format: u32,
+    /// One line on what the recipe is for.
+    #[serde(default)]
+    pub about: String,
+    /// How images become crops.
+    pub data: Data,
+    /// The arrows of the graph by name. Names are free; weights are stored below them.
+    pub generators: IndexMap<String, Arrow>,
+    /// One discriminator for each space that an arrow lands in.
+    pub discriminators: IndexMap<Space, Discriminator>,
+    /// The terms of the loss.
+    pub loss: Loss,
+    /// Adam, once over all generators and once over all discriminators.
+    #[serde(default)]
+    pub optim: Optim,
+    /// How long, how many at a time, from which seed.
+    pub train: Train,
+    /// When the full training state is saved.
+    #[serde(default)]
+    pub checkpoint: Checkpoint,
+    /// When losses are read and written to `metrics.jsonl`.
+    #[serde(default)]
+    pub log: Log,
+    /// When the sample grid is drawn.
+    #[serde(default)]
+    pub sample: Sample,
+    /// How the shareable model file is stored.
+    #[serde(default)]
+    pub model: Model,
+}
+
+/// Where samples come from: the first folder is `x`, the second is `y`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Space {
+    /// Images of the first folder.
+    X,
+    /// Images of the second folder.
+    Y,
+}
+
+impl Space {
+    /// The position of its folder on the command line, from 0.
+    pub const fn side(self) -> usize {
+        match self {
+            Self::X => 0,
+            Self::Y => 1,
+        }
+    }
+
+    /// `x` or `y`, as in a recipe.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::X => "x",
+            Self::Y => "y",
+        }
+    }
+}
+
+/// How images become crops: resize to `load_size`, cut `size`, flip. Values in pixels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// Side of the square that the networks are trained on.
+    pub size: u32,
+    /// Side that images are resized to before the crop is cut; at least `size`.
+    pub load_size: u32,
+    /// `stretch` ignores the aspect ratio, as the reference does; `cover` keeps it and lets the crop cut.
+    #[serde(default)]
+    pub resize: Resize,
+    /// Mirror half of the crops left to right.
+    #[serde(default = "yes")]
+    pub flip: bool,
+}
+
+/// A generator: an arrow from one space to another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arrow {
+    /// The space it reads.
+    pub from: Space,
+    /// The space it writes.
+    pub to: Space,
+    /// Its network.
+    pub net: GeneratorNet,
+}
+
+/// A discriminator of one space.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Discriminator {
+    /// Its network.
+    pub net: DiscriminatorNet,
+}
+
+/// The networks that a generator can be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum GeneratorNet {
+    /// Residual blocks between two strided convolutions and their inverses.
+    Resnet(resnet::Config),
+    /// An encoder and a decoder with a skip at every size.
+    Unet(unet::Config),
+}
+
+/// The networks that a discriminator can be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum DiscriminatorNet {
+    /// Judges overlapping patches.
+    Patch(patch::Config),
+    /// Judges single pixels.
+    Pixel(pixel::Config),
+}
+
+/// The terms of the loss and their weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loss {
+    /// What the discriminators measure; weight 1.
+    #[serde(default)]
+    pub adversarial: Objective,
+    /// Weight of cycle consistency, for every pair of opposite arrows; 0 leaves it out.
+    #[serde(default)]
+    pub cycle: f64,
+    /// Weight of the identity term as a fraction of `cycle` (the reference's `lambda_identity`); 0 leaves it out.
+    #[serde(default)]
+    pub identity: f64,
+    /// Images in each discriminator's replay pool; 0 shows it the current fakes only.
+    #[serde(default)]
+    pub pool: usize,
+}
+
+/// Adam (Kingma & Ba 2015).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Optim {
+    /// Learning rate before decay.
+    pub lr: f64,
+    /// Decay rates of the first and second moments.
+    pub betas: [f64; 2],
+}
+
+impl Default for Optim {
+    fn default() -> Self {
+        Self { lr: 2e-4, betas: [0.5, 0.999] }
+    }
+}
+
+/// How long, how many at a time, from which seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Train {
+    /// Images shown in all, counted on one side (an unpaired step shows as many of the other).
+    pub images: u64,
+    /// Images a step, of each side.
+    #[serde(default = "one")]
+    pub batch: usize,
+    /// The part of `images` after which the learning rate begins to fall.
+    #[serde(default = "half")]
+    pub decay_after: f64,
+    /// Equal stairs in which the learning rate then falls towards zero (the reference: one an epoch, 100).
+    #[serde(default = "hundred")]
+    pub decay_stairs: u64,
+    /// Decay a step of the generators' exponential moving average, which is then what is sampled and saved as the
+    /// model; 0 leaves it out.
+    #[serde(default)]
+    pub ema: f64,
+    /// Decides every random choice.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// When the full training state is saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Checkpoint {
+    /// Images between two checkpoints.
+    pub every: u64,
+    /// How many of the last checkpoints stay.
+    pub keep: usize,
+}
+
+impl Default for Checkpoint {
+    fn default() -> Self {
+        Self { every: 5000, keep: 3 }
+    }
+}
+
+/// When losses are read and written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// Images between two lines of `metrics.jsonl`; each holds the means since the last.
+    pub every: u64,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { every: 100 }
+    }
+}
+
+/// When the sample grid is drawn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sample {
+    /// Images between two grids.
+    pub every: u64,
+    /// Images of each side in a grid.
+    pub count: usize,
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        Self { every: 1000, count: 4 }
+    }
+}
+
+/// How the shareable model file is stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Model {
+    /// Number format of the stored weights.
+    pub precision: Precision,
+}
+
+/// A number format of stored weights. Networks always compute in float32.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 4 bytes a weight, exact.
+    #[default]
+    F32,
+    /// 2 bytes a weight, 11 bits of significand.
+    F16,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn one() -> usize {
+    1
+}
+
+const fn half() -> f64 {
+    0.5
+}
+
+const fn hundred() -> u64 {
+    100
+}
+
+/// A value that cannot be used: field path, the value, what was expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` is {value}; expected {expected}")]
+pub struct Invalid {
+    /// Dotted path of the field, such as `loss.identity`.
+    pub field: String,
+    /// The value found.
+    pub value: String,
+    /// What the field can be.
+    pub expected: String,
+}
+
+fn check(ok: bool, field: &str, value: &dyn std::fmt::Display, expected: &str) -> Result<(), Invalid> {
+    if ok {
+        return Ok(());
+    }
+    Err(Invalid { field: field.into(), value: format!("`{value}`"), expected: expected.into() })
+}
+
+impl Recipe {
+    /// Checks ranges and combinations.
+    ///
+    /// # Errors
+    /// The first field that does not fit, with its value and what was expected.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        check(self.format == FORMAT, "format", &self.format, "1, the format that this version reads")?;
+        self.validate_graph()?;
+        self.validate_data()?;
+        let loss = &self.loss;
+        check(loss.cycle >= 0.0, "loss.cycle", &loss.cycle, "a number from 0")?;
+        check(loss.identity >= 0.0, "loss.identity", &loss.identity, "a number from 0")?;
+        let cycles = loss.cycle == 0.0 || self.opposite_arrows().next().is_some();
+        check(cycles, "loss.cycle", &loss.cycle, "0, since no two generators are opposite")?;
+        let identity = loss.identity == 0.0 || loss.cycle > 0.0;
+        check(
+            identity,
+            "loss.identity",
+            &loss.identity,
+            "0 where `loss.cycle` is 0, of which it is a fraction",
+        )?;
+        let optim = &self.optim;
+        check(optim.lr > 0.0 && optim.lr <= 1.0, "optim.lr", &optim.lr, "a number above 0, at most 1")?;
+        for beta in optim.betas {
+            check((0.0..1.0).contains(&beta), "optim.betas", &beta, "two numbers from 0 to below 1")?;
+        }
+        let train = &self.train;
+        check(train.images > 0, "train.images", &train.images, "at least 1")?;
+        check(train.batch > 0, "train.batch", &train.batch, "at least 1")?;
+        check((0.0..=1.0).contains(&train.decay_after), "train.decay_after", &train.decay_after, "0 to 1")?;
+        check(train.decay_stairs > 0, "train.decay_stairs", &train.decay_stairs, "at least 1")?;
+        check((0.0..1.0).contains(&train.ema), "train.ema", &train.ema, "a number from 0 to below 1")?;
+        check(self.checkpoint.every > 0, "checkpoint.every", &self.checkpoint.every, "at least 1 image")?;
+        check(self.checkpoint.keep > 0, "checkpoint.keep", &self.checkpoint.keep, "at least 1")?;
+        check(self.log.every > 0, "log.every", &self.log.every, "at least 1 image")?;
+        check(self.sample.every > 0, "sample.every", &self.sample.every, "at least 1 image")?;
+        check(self.sample.count > 0, "sample.count", &self.sample.count, "at least 1")
+    }
+
+    fn validate_graph(&self) -> Result<(), Invalid> {
+        check(!self.generators.is_empty(), "generators", &"empty", "at least one generator")?;
+        for (name, arrow) in &self.generators {
+            let field = format!("generators.{name}");
+            let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            check(plain, &field, name, "a name of letters, digits and `_`")?;
+            check(
+                arrow.from != arrow.to,
+                &format!("{field}.to"),
+                &arrow.to.name(),
+                "another space than `from`",
+            )?;
+            let judged = self.discriminators.contains_key(&arrow.to);
+            check(judged, "discriminators", &"incomplete", &format!("one for `{}`", arrow.to.name()))?;
+            arrow.net.validate(&field)?;
+        }
+        for (space, discriminator) in &self.discriminators {
+            let field = format!("discriminators.{}", space.name());
+            let used = self.generators.values().any(|arrow| arrow.to == *space);
+            check(used, &field, &"unused", "a space that a generator writes")?;
+            discriminator.net.validate(&field)?;
+        }
+        Ok(())
+    }
+
+    fn validate_data(&self) -> Result<(), Invalid> {
+        let data = &self.data;
+        let stride = self.generators.values().map(|arrow| arrow.net.stride()).max().unwrap_or(1);
+        let least = self.generators.values().map(|arrow| arrow.net.least_size()).max().unwrap_or(1);
+        let fits = data.size.is_multiple_of(stride) && data.size >= least && data.size <= 4096;
+        let expected = format!("a multiple of {stride} (the generators' stride) from {least} to 4096");
+        check(fits, "data.size", &data.size, &expected)?;
+        for (space, discriminator) in &self.discriminators {
+            let least = discriminator.net.least_size();
+            let expected =
+                format!("at least {least}, below which the discriminator of `{}` sees nothing", space.name());
+            check(data.size >= least, "data.size", &data.size, &expected)?;
+        }
+        let load = data.load_size >= data.size && data.load_size <= 8192;
+        check(load, "data.load_size", &data.load_size, &format!("from `data.size` ({}) to 8192", data.size))
+    }
+
+    /// Every ordered pair of arrows in which the second leads back: names of (there, back).
+    pub fn opposite_arrows(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.generators.iter().flat_map(move |(there, a)| {
+            let leads_back = move |b: &Arrow| b.from == a.to && b.to == a.from;
+            let back = self.generators.iter().filter(move |(_, b)| leads_back(b));
+            back.map(move |(back, _)| (there.as_str(), back.as_str()))
+        })
+    }
+
+    /// The image spaces in use, in the order of their folders.
+    pub fn spaces(&self) -> Vec<Space> {
+        let used = |space: &Space| self.generators.values().any(|a| a.from == *space || a.to == *space);
+        [Space::X, Space::Y].into_iter().filter(used).collect()
+    }
+
+    /// Steps of training in all; the last one may pass `train.images` where the batch does not divide it.
+    pub fn steps(&self) -> u64 {
+        self.train.images.div_ceil(self.train.batch as u64)
+    }
+}
+
+impl GeneratorNet {
+    fn validate(&self, field: &str) -> Result<(), Invalid> {
+        match self {
+            Self::Resnet(c) => {
+                check((1..=1024).contains(&c.width), &format!("{field}.net.width"), &c.width, "1 to 1024")?;
+                check((1..=64).contains(&c.blocks), &format!("{field}.net.blocks"), &c.blocks, "1 to 64")
+            }
+            Self::Unet(c) => {
+                check((1..=1024).contains(&c.width), &format!("{field}.net.width"), &c.width, "1 to 1024")?;
+                check((5..=12).contains(&c.downs), &format!("{field}.net.downs"), &c.downs, "5 to 12")
+            }
+        }
+    }
+
+    /// Heights and widths must be multiples of this.
+    pub const fn stride(&self) -> u32 {
+        match self {
+            Self::Resnet(_) => resnet::STRIDE,
+            Self::Unet(config) => config.stride(),
+        }
+    }
+
+    /// The least height and width that the network can take.
+    pub const fn least_size(&self) -> u32 {
+        match self {
+            Self::Resnet(_) => resnet::LEAST_SIZE,
+            // One more halving's worth: normalisation of a 1×1 map has nothing to measure.
+            Self::Unet(config) => config.least_size(),
+        }
+    }
+}
+
+impl DiscriminatorNet {
+    fn validate(&self, field: &str) -> Result<(), Invalid> {
+        match self {
+            Self::Patch(c) => {
+                check((1..=1024).contains(&c.width), &format!("{field}.net.width"), &c.width, "1 to 1024")?;
+                check((1..=8).contains(&c.layers), &format!("{field}.net.layers"), &c.layers, "1 to 8")
+            }
+            Self::Pixel(c) => {
+                check((1..=1024).contains(&c.width), &format!("{field}.net.width"), &c.width, "1 to 1024")
+            }
+        }
+    }
+
+    /// The least height and width that leave at least one judgement.
+    pub const fn least_size(&self) -> u32 {
+        match self {
+            Self::Patch(config) => config.least_size(),
+            Self::Pixel(_) => 1,
+        }
+    }
+}

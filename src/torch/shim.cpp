@@ -1,0 +1,57 @@
+// What libtorch has and tch does not bind. Tensors cross as tch's own `at::Tensor *`; an error comes back as a
+// malloc'ed message that Rust frees with `translate_free`, and no exception crosses the boundary.
+
+#include <ATen/ATen.h>
+#include <ATen/ops/_fused_adam.h>
+#include <ATen/ops/leaky_relu.h>
+#include <c10/core/GradMode.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <vector>
+
+namespace {
+
+std::vector<at::Tensor> list(at::Tensor **tensors, size_t count) {
+    std::vector<at::Tensor> out;
+    out.reserve(count);
+    for (size_t i = 0; i < count; i++) out.push_back(*tensors[i]);
+    return out;
+}
+
+template <typename F> char *guarded(F body) {
+    try {
+        body();
+        return nullptr;
+    } catch (const std::exception &e) {
+        return strdup(e.what());
+    } catch (...) {
+        return strdup("unknown C++ exception");
+    }
+}
+
+} // namespace
+
+extern "C" {
+
+void translate_free(char *message) { free(message); }
+
+// One Adam update (Kingma & Ba 2015) of all parameters in one call. `steps` are float32 scalars, already counting
+// this update.
+char *translate_fused_adam(at::Tensor **params, at::Tensor **grads, at::Tensor **exp_avgs, at::Tensor **exp_avg_sqs,
+                           at::Tensor **steps, size_t count, double lr, double beta1, double beta2, double eps) {
+    return guarded([&] {
+        c10::AutoGradMode no_grad(false);
+        at::_fused_adam_(list(params, count), list(grads, count), list(exp_avgs, count), list(exp_avg_sqs, count),
+                         /*max_exp_avg_sqs=*/{}, list(steps, count), lr, beta1, beta2, /*weight_decay=*/0.0, eps,
+                         /*amsgrad=*/false, /*maximize=*/false);
+    });
+}
+
+// Leaky ReLU with a chosen slope; tch binds it with 0.01 only.
+char *translate_leaky_relu(at::Tensor **out, at::Tensor *xs, double slope) {
+    return guarded([&] { *out = new at::Tensor(at::leaky_relu(*xs, slope)); });
+}
+
+} // extern "C"

@@ -1,0 +1,139 @@
+//! The safe side of `shim.cpp`.
+
+use std::ffi::{CStr, c_char};
+
+use tch::{TchError, Tensor};
+use torch_sys::C_tensor;
+
+unsafe extern "C" {
+    fn translate_free(message: *mut c_char);
+    fn translate_fused_adam(
+        params: *const *mut C_tensor,
+        grads: *const *mut C_tensor,
+        exp_avgs: *const *mut C_tensor,
+        exp_avg_sqs: *const *mut C_tensor,
+        steps: *const *mut C_tensor,
+        count: usize,
+        lr: f64,
+        beta1: f64,
+        beta2: f64,
+        eps: f64,
+    ) -> *mut c_char;
+    fn translate_leaky_relu(out: *mut *mut C_tensor, xs: *mut C_tensor, slope: f64) -> *mut c_char;
+}
+
+/// Takes over the message of a failed call.
+fn checked(message: *mut c_char) -> Result<(), TchError> {
+    if message.is_null() {
+        return Ok(());
+    }
+    // SAFETY: a message that is not null is a NUL-terminated string which strdup made for us alone.
+    let text = unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned();
+    // SAFETY: as above, and the text has been copied.
+    unsafe { translate_free(message) };
+    Err(TchError::Torch(text))
+}
+
+fn pointers(tensors: &[Tensor]) -> Vec<*mut C_tensor> {
+    tensors.iter().map(|tensor| tensor.as_ptr().cast_mut()).collect()
+}
+
+/// Adam's numbers for one update.
+#[derive(Debug, Clone, Copy)]
+pub struct AdamRates {
+    /// Learning rate.
+    pub lr: f64,
+    /// Decay rates of the first and second moments.
+    pub betas: [f64; 2],
+    /// Added to the root of the second moment.
+    pub eps: f64,
+}
+
+/// One Adam update (Kingma & Ba 2015) of all `params` in one call, in place. All five slices have the same length
+/// and, tensor by tensor, the same shapes; `steps` are float32 scalars that already count this update.
+///
+/// # Errors
+/// libtorch's, for instance where shapes or devices differ.
+pub fn fused_adam(
+    params: &[Tensor],
+    grads: &[Tensor],
+    exp_avgs: &[Tensor],
+    exp_avg_sqs: &[Tensor],
+    steps: &[Tensor],
+    rates: AdamRates,
+) -> Result<(), TchError> {
+    let count = params.len();
+    if [grads.len(), exp_avgs.len(), exp_avg_sqs.len(), steps.len()].iter().any(|&len| len != count) {
+        return Err(TchError::Shape(format!(
+            "fused Adam needs as many gradients, moments and steps as its {count} parameters"
+        )));
+    }
+    let [params, grads, exp_avgs, exp_avg_sqs, steps] =
+        [params, grads, exp_avgs, exp_avg_sqs, steps].map(pointers);
+    // SAFETY: every list holds `count` live tensors, which the call only borrows.
+    checked(unsafe {
+        translate_fused_adam(
+            params.as_ptr(),
+            grads.as_ptr(),
+            exp_avgs.as_ptr(),
+            exp_avg_sqs.as_ptr(),
+            steps.as_ptr(),
+            count,
+            rates.lr,
+            rates.betas[0],
+            rates.betas[1],
+            rates.eps,
+        )
+    })
+}
+
+/// max(x, slope·x) for a slope from 0 to 1; any shape.
+///
+/// # Panics
+/// Where libtorch fails, as tch's own plain methods do; see [`super::guard`].
+pub fn leaky_relu(xs: &Tensor, slope: f64) -> Tensor {
+    let mut out = std::ptr::null_mut();
+    // SAFETY: `xs` lives through the call; on success `out` is a new tensor that is ours.
+    let result = checked(unsafe { translate_leaky_relu(&raw mut out, xs.as_ptr().cast_mut(), slope) });
+    match result {
+        // SAFETY: as above.
+        Ok(()) => unsafe { Tensor::from_ptr(out) },
+        Err(error) => std::panic::panic_any(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adam_by_hand() {
+        // After one update from zero moments both corrections cancel: p - lr·g / (|g| + eps).
+        let params = [Tensor::from_slice(&[1.0f32, -2.0])];
+        let grads = [Tensor::from_slice(&[0.5f32, -4.0])];
+        let zeros = || [Tensor::from_slice(&[0.0f32, 0.0])];
+        let (m, v, steps) = (zeros(), zeros(), [Tensor::from(1.0f32)]);
+        fused_adam(&params, &grads, &m, &v, &steps, AdamRates { lr: 0.1, betas: [0.5, 0.999], eps: 1e-8 })
+            .unwrap();
+        let after: Vec<f32> = (&params[0]).try_into().unwrap();
+        assert!((after[0] - 0.9).abs() < 1e-6 && (after[1] + 1.9).abs() < 1e-6, "{after:?}");
+        let first: Vec<f32> = (&m[0]).try_into().unwrap();
+        assert!((first[0] - 0.25).abs() < 1e-6 && (first[1] + 2.0).abs() < 1e-6, "{first:?}");
+    }
+
+    #[test]
+    fn a_failure_comes_back_as_an_error() {
+        let (a, b) = ([Tensor::from_slice(&[1.0f32])], [Tensor::from_slice(&[1.0f32, 2.0])]);
+        let rates = AdamRates { lr: 0.1, betas: [0.5, 0.999], eps: 1e-8 };
+        let steps = [Tensor::from(1.0f32)];
+        assert!(fused_adam(&a, &[], &a, &a, &steps, rates).is_err());
+        let half = [Tensor::from_slice(&[1.0f32]).to_kind(tch::Kind::Int64)];
+        assert!(fused_adam(&half, &b, &a, &a, &steps, rates).is_err());
+    }
+
+    #[test]
+    fn leaky_relu_by_hand() {
+        let out: Vec<f32> = (&leaky_relu(&Tensor::from_slice(&[-1.0f32, 0.0, 2.0]), 0.2)).try_into().unwrap();
+        assert_eq!(out, [-0.2, 0.0, 2.0]);
+    }
+}

@@ -1,0 +1,216 @@
+//! Tensors in safetensors files, with metadata, written so that a file is complete or absent.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, SafeTensors, View};
+use tch::{Device, Kind, TchError, Tensor};
+
+/// Why a file of tensors cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system's.
+    #[error("cannot {action} `{path}`: {source}")]
+    Io {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Bytes that are no safetensors file.
+    #[error("`{path}` is no safetensors file, or a truncated one: {reason}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What the parser found.
+        reason: String,
+    },
+    /// A number format that no file of ours has.
+    #[error("tensor `{name}` in `{path}` has the number format {found}; expected F32, F16 or I64")]
+    Kind {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its format.
+        found: String,
+    },
+    /// libtorch's.
+    #[error("libtorch failed on `{path}`: {source}")]
+    Torch {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        source: TchError,
+    },
+}
+
+/// A file's metadata: strings by key.
+pub type Metadata = HashMap<String, String>;
+
+/// A file's tensors by name, on the CPU, and its metadata.
+#[derive(Debug)]
+pub struct Stored {
+    /// Tensors by name.
+    pub tensors: HashMap<String, Tensor>,
+    /// The metadata's strings by key.
+    pub metadata: Metadata,
+}
+
+/// A tensor's bytes as safetensors wants them.
+struct Bytes {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    data: Vec<u8>,
+}
+
+impl View for Bytes {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.data)
+    }
+    fn data_len(&self) -> usize {
+        self.data.len()
+    }
+}
+
+fn dtype(kind: Kind) -> Option<Dtype> {
+    match kind {
+        Kind::Float => Some(Dtype::F32),
+        Kind::Half => Some(Dtype::F16),
+        Kind::Int64 => Some(Dtype::I64),
+        _ => None,
+    }
+}
+
+fn kind(dtype: Dtype) -> Option<Kind> {
+    [Kind::Float, Kind::Half, Kind::Int64].into_iter().find(|kind| self::dtype(*kind) == Some(dtype))
+}
+
+fn bytes(path: &Path, name: &str, tensor: &Tensor) -> Result<Bytes, StoreError> {
+    let torch = |source| StoreError::Torch { path: path.into(), source };
+    let found = tensor.f_kind().map_err(torch)?;
+    let dtype = dtype(found).ok_or_else(|| StoreError::Kind {
+        path: path.into(),
+        name: name.into(),
+        found: format!("{found:?}"),
+    })?;
+    let tensor = tensor.detach().f_to_device(Device::Cpu).and_then(|t| t.f_contiguous()).map_err(torch)?;
+    let mut data = vec![0; tensor.numel() * found.elt_size_in_bytes()];
+    tensor.f_copy_data_u8(&mut data, tensor.numel()).map_err(torch)?;
+    Ok(Bytes { dtype, shape: tensor.size().iter().map(|&n| n as usize).collect(), data })
+}
+
+/// Writes `tensors` and `metadata` to `path`, replacing what is there in one move once all is on disk.
+///
+/// # Errors
+/// The file cannot be written, or a tensor is of a kind that is not stored.
+pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: Metadata) -> Result<(), StoreError> {
+    let views = tensors
+        .iter()
+        .map(|(name, tensor)| Ok((name.clone(), bytes(path, name, tensor)?)))
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    let data = safetensors::serialize(views, Some(metadata))
+        .map_err(|error| StoreError::Format { path: path.into(), reason: error.to_string() })?;
+    write_atomically(path, &data)
+}
+
+/// Writes `data` to `path` through a temporary file beside it, so that `path` is complete or as it was.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_atomically(path: &Path, data: &[u8]) -> Result<(), StoreError> {
+    let io = |source| StoreError::Io { action: "write", path: path.into(), source };
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".partial-").tempfile_in(folder).map_err(io)?;
+    file.write_all(data).map_err(io)?;
+    file.as_file().sync_all().map_err(io)?;
+    set_plain_permissions(file.as_file()).map_err(io)?;
+    file.persist(path).map_err(|error| io(error.error))?;
+    Ok(())
+}
+
+/// Temporary files are private to their owner; what is shared afterwards should not be.
+#[cfg(unix)]
+fn set_plain_permissions(file: &std::fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn set_plain_permissions(_: &std::fs::File) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Reads every tensor of `path` to the CPU.
+///
+/// # Errors
+/// The file cannot be read, is no safetensors file, or holds number formats that ours never have.
+pub fn read(path: &Path) -> Result<Stored, StoreError> {
+    let data =
+        std::fs::read(path).map_err(|source| StoreError::Io { action: "read", path: path.into(), source })?;
+    let format = |error: safetensors::SafeTensorError| StoreError::Format {
+        path: path.into(),
+        reason: error.to_string(),
+    };
+    let (_, header) = SafeTensors::read_metadata(&data).map_err(format)?;
+    let metadata = header.metadata().clone().unwrap_or_default();
+    let file = SafeTensors::deserialize(&data).map_err(format)?;
+    let mut tensors = HashMap::new();
+    for (name, view) in file.tensors() {
+        let kind = kind(view.dtype()).ok_or_else(|| StoreError::Kind {
+            path: path.into(),
+            name: name.clone(),
+            found: format!("{:?}", view.dtype()),
+        })?;
+        let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
+        let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)
+            .map_err(|source| StoreError::Torch { path: path.into(), source })?;
+        tensors.insert(name, tensor);
+    }
+    Ok(Stored { tensors, metadata })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_bit_for_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        let floats = Tensor::from_slice(&[1.5f32, -0.0, f32::MIN_POSITIVE, 3.0e38]).reshape([2, 2]);
+        let tensors = vec![
+            ("f".to_string(), floats.transpose(0, 1)),
+            ("i".to_string(), Tensor::from_slice(&[7i64, -1])),
+        ];
+        write(&path, &tensors, HashMap::from([("k".to_string(), "v: \"é\"".to_string())])).unwrap();
+        let stored = read(&path).unwrap();
+        assert_eq!(stored.metadata["k"], "v: \"é\"");
+        assert_eq!(stored.tensors["f"], floats.transpose(0, 1));
+        assert_eq!(stored.tensors["i"], tensors[1].1);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file may stay");
+    }
+
+    #[test]
+    fn a_truncated_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        write(&path, &[("f".to_string(), Tensor::from_slice(&[1.0f32; 64]))], HashMap::new()).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for length in [0, 4, 20, whole.len() - 1] {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let text = read(&path).unwrap_err().to_string();
+            assert!(text.contains("a.safetensors") && text.contains("truncated"), "{length}: {text}");
+        }
+    }
+}

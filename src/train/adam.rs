@@ -1,0 +1,53 @@
+//! Adam (Kingma & Ba 2015) over our own moment tensors, so that they can be saved and restored exactly.
+
+use tch::{Kind, TchError, Tensor};
+
+use crate::torch::{AdamRates, fused_adam};
+
+const EPS: f64 = 1e-8;
+
+/// One optimizer over a list of parameters.
+#[derive(Debug)]
+pub struct Adam {
+    params: Vec<Tensor>,
+    exp_avgs: Vec<Tensor>,
+    exp_avg_sqs: Vec<Tensor>,
+    steps: Vec<Tensor>,
+    betas: [f64; 2],
+}
+
+impl Adam {
+    /// Zero moments for `params`, which stay shared with their network.
+    pub fn new(params: Vec<Tensor>, betas: [f64; 2]) -> Self {
+        let zeros =
+            || params.iter().map(Tensor::zeros_like).map(|m| m.set_requires_grad(false)).collect::<Vec<_>>();
+        let steps = params.iter().map(|p| Tensor::zeros([], (Kind::Float, p.device()))).collect();
+        Self { exp_avgs: zeros(), exp_avg_sqs: zeros(), steps, params, betas }
+    }
+
+    /// Differentiates the scalar `loss` and updates every parameter. Parameters of networks that are not this
+    /// optimizer's get no gradient, so nothing has to be frozen.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn minimize(&mut self, loss: &Tensor, lr: f64) -> Result<(), TchError> {
+        let grads = Tensor::f_run_backward(&[loss], &self.params, false, false)?;
+        tch::no_grad(|| {
+            for step in &mut self.steps {
+                let _ = step.f_add_scalar_(1.0)?;
+            }
+            let rates = AdamRates { lr, betas: self.betas, eps: EPS };
+            fused_adam(&self.params, &grads, &self.exp_avgs, &self.exp_avg_sqs, &self.steps, rates)
+        })
+    }
+
+    /// The moments and counters by name, for a checkpoint: `exp_avg.N`, `exp_avg_sq.N`, `step.N`.
+    pub fn tensors(&self) -> Vec<(String, Tensor)> {
+        let lists = [("exp_avg", &self.exp_avgs), ("exp_avg_sq", &self.exp_avg_sqs), ("step", &self.steps)];
+        let named = |(name, list): (&'static str, &Vec<Tensor>)| {
+            let one = move |(i, t): (usize, &Tensor)| (format!("{name}.{i}"), t.shallow_clone());
+            list.iter().enumerate().map(one).collect::<Vec<_>>()
+        };
+        lists.into_iter().flat_map(named).collect()
+    }
+}

@@ -1,0 +1,18 @@
+//! Training: the step, the loop around it, and all that a run leaves behind.
+//!
+//! Read `step` first; it is the paper. `trainer` is the loop, `state` what has to be saved to go on bit for bit, and
+//! `run` the folder.
+
+pub mod adam;
+pub mod checkpoint;
+pub mod ema;
+pub mod events;
+pub mod plan;
+pub mod pool;
+pub mod run;
+pub mod samples;
+pub mod schedule;
+pub mod signals;
+pub mod state;
+pub mod step;
+pub mod trainer;

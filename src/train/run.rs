@@ -1,0 +1,212 @@
+//! The folder that a run leaves behind.
+//!
+//! ```text
+//! recipe.yaml          the resolved recipe: complete, runnable, no paths in it
+//! run.json             command lines, versions, device, domain names, data fingerprints
+//! metrics.jsonl        one flushed JSON object a tick
+//! samples/*.png        the same fixed inputs at every tick
+//! checkpoints/*        full training state; the last few are kept
+//! model.safetensors    what people share
+//! ```
+
+use std::fs::{File, TryLockError};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint;
+use crate::model::{Domains, FILE_NAME};
+use crate::recipe::{Recipe, RecipeError, from_yaml, to_yaml};
+use crate::torch::store::{StoreError, write_atomically};
+
+/// Why a folder cannot be used for a run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Something else is there.
+    #[error(
+        "`{path}` exists and is no run folder (it has no `run.json`)\nhint: name another with `--run DIR`"
+    )]
+    NotARun {
+        /// The folder or file.
+        path: PathBuf,
+    },
+    /// A run folder with a broken file.
+    #[error("`{path}` is damaged: {reason}\nhint: name another folder with `--run DIR`")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Its recipe is no longer valid.
+    #[error("{0}")]
+    Recipe(#[from] RecipeError),
+    /// The file system's.
+    #[error("cannot {action} `{path}`: {source}\nhint: name a folder that you can write to with `--run DIR`")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A file in it cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another process trains in it.
+    #[error(
+        "another process is training in `{path}`\nhint: wait for it, or name another folder with `--run DIR`"
+    )]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// One side of the data that a run saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataInfo {
+    /// Readable images.
+    pub images: u64,
+    /// Files that could not be read.
+    pub skipped: u64,
+    /// Changes when files come, go or change their length.
+    pub fingerprint: String,
+}
+
+/// What `run.json` holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Info {
+    /// Program and version that began the run.
+    pub program: String,
+    /// libtorch's version.
+    pub libtorch: String,
+    /// The device of the last start, as `--device` takes it.
+    pub device: String,
+    /// The command line of every start.
+    pub commands: Vec<Vec<String>>,
+    /// Domain names by space.
+    pub domains: Domains,
+    /// The data by domain, as at the last start.
+    pub data: IndexMap<String, DataInfo>,
+}
+
+/// What a run folder holds already.
+#[derive(Debug)]
+pub struct Existing {
+    /// Its recipe.
+    pub recipe: Recipe,
+    /// Its `run.json`.
+    pub info: Info,
+    /// Images shown at its newest checkpoint; 0 where there is none.
+    pub images: u64,
+}
+
+/// Looks at `root` without changing it: nothing there (or an empty folder), or a run.
+///
+/// # Errors
+/// Something else is there, or a damaged run.
+pub fn inspect(root: &Path) -> Result<Option<Existing>, RunError> {
+    let io = |source| RunError::Io { action: "look into", path: root.into(), source };
+    match std::fs::read_dir(root) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            return Err(RunError::NotARun { path: root.into() });
+        }
+        Err(error) => return Err(io(error)),
+        Ok(mut entries) => {
+            if entries.next().is_none() {
+                return Ok(None);
+            }
+        }
+    }
+    let info_path = root.join("run.json");
+    let Ok(text) = std::fs::read_to_string(&info_path) else {
+        return Err(RunError::NotARun { path: root.into() });
+    };
+    let damaged = |path: &Path, reason: String| RunError::Damaged { path: path.into(), reason };
+    let info: Info = serde_json::from_str(&text).map_err(|error| damaged(&info_path, error.to_string()))?;
+    let recipe_path = root.join("recipe.yaml");
+    let yaml =
+        std::fs::read_to_string(&recipe_path).map_err(|error| damaged(&recipe_path, error.to_string()))?;
+    let recipe = from_yaml(&recipe_path.display().to_string(), &yaml, &[])?;
+    let images = checkpoint::list(&root.join("checkpoints")).last().map_or(0, |(images, _)| *images);
+    Ok(Some(Existing { recipe, info, images }))
+}
+
+/// A run folder that this process holds.
+#[derive(Debug)]
+pub struct Run {
+    root: PathBuf,
+    _lock: File,
+}
+
+impl Run {
+    /// Makes the folder, or takes over an existing run in it, and writes the recipe and `run.json`.
+    ///
+    /// # Errors
+    /// It cannot be written to, or another process holds it.
+    pub fn open(root: &Path, recipe: &Recipe, info: &Info) -> Result<Self, RunError> {
+        let io = |action, path: &Path| {
+            let path = path.to_path_buf();
+            move |source| RunError::Io { action, path, source }
+        };
+        for folder in [root.to_path_buf(), root.join("samples"), root.join("checkpoints")] {
+            std::fs::create_dir_all(&folder).map_err(io("make the folder", &folder))?;
+        }
+        let lock_path = root.join(".lock");
+        let lock = File::create(&lock_path).map_err(io("write", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(RunError::Busy { path: root.into() }),
+            Err(TryLockError::Error(error)) => return Err(io("lock", &lock_path)(error)),
+        }
+        let damaged = |error: String| RunError::Damaged { path: root.into(), reason: error };
+        let yaml = to_yaml(recipe).map_err(|error| damaged(error.to_string()))?;
+        write_atomically(&root.join("recipe.yaml"), yaml.as_bytes())?;
+        let json = serde_json::to_string_pretty(info).map_err(|error| damaged(error.to_string()))?;
+        // Last, since a folder with a run.json counts as a run.
+        write_atomically(&root.join("run.json"), format!("{json}\n").as_bytes())?;
+        Ok(Self { root: root.into(), _lock: lock })
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where full training states are.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.root.join("checkpoints")
+    }
+
+    /// Where sample grids are.
+    pub fn samples(&self) -> PathBuf {
+        self.root.join("samples")
+    }
+
+    /// Where ticks are.
+    pub fn metrics(&self) -> PathBuf {
+        self.root.join("metrics.jsonl")
+    }
+
+    /// Where the shareable model is.
+    pub fn model(&self) -> PathBuf {
+        self.root.join(FILE_NAME)
+    }
+}
+
+/// Whether files can be made in the nearest existing folder at or above `root`, found out by making one.
+///
+/// # Errors
+/// They cannot.
+pub fn check_writable(root: &Path) -> Result<(), RunError> {
+    let existing = root.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."));
+    let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+    let io = |source| RunError::Io { action: "write into", path: existing.into(), source };
+    let mut probe = tempfile::tempfile_in(existing).map_err(io)?;
+    probe.write_all(b"x").map_err(io)
+}

@@ -1,0 +1,138 @@
+//! All of a training run that changes: what a checkpoint holds, so that going on gives the same bits as never having
+//! stopped. Random choices are functions of counters, so there is no generator state to save.
+
+use std::collections::HashMap;
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use super::ema::Ema;
+use super::events::Meter;
+use super::step::{Step, StepInput};
+use crate::nets::Graph;
+use crate::recipe::Recipe;
+
+/// The changing state of a run.
+#[derive(Debug)]
+pub struct State {
+    /// Networks, optimizers and pools.
+    pub step: Step,
+    /// The average of the generators, where the recipe has one.
+    pub ema: Option<Ema>,
+    /// Sums for the next tick.
+    pub meter: Meter,
+    /// Steps done.
+    pub steps: u64,
+    device: Device,
+}
+
+/// A tensor that a checkpoint lacks or holds in another shape.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// Not there.
+    #[error("the checkpoint has no tensor `{0}`, which this recipe needs")]
+    Missing(String),
+    /// Another shape.
+    #[error("the checkpoint's tensor `{name}` has shape {found:?}; this recipe needs {expected:?}")]
+    Shape {
+        /// The tensor.
+        name: String,
+        /// Its shape in the checkpoint.
+        found: Vec<i64>,
+        /// The shape that the recipe gives it.
+        expected: Vec<i64>,
+    },
+    /// libtorch's.
+    #[error(transparent)]
+    Torch(#[from] TchError),
+}
+
+impl State {
+    /// The state before the first step.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn new(recipe: &Recipe, device: Device) -> Result<Self, TchError> {
+        let graph = Graph::build(recipe, device);
+        let ema = (recipe.train.ema > 0.0).then(|| Ema::new(recipe, &graph, device)).transpose()?;
+        Ok(Self { step: Step::new(recipe, graph), ema, meter: Meter::default(), steps: 0, device })
+    }
+
+    /// Does one step.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn advance(&mut self, input: &StepInput) -> Result<(), TchError> {
+        let terms = self.step.run(input)?;
+        self.steps += 1;
+        if let Some(ema) = &mut self.ema {
+            ema.update(&self.step.graph, self.steps)?;
+        }
+        self.meter.add(&terms);
+        Ok(())
+    }
+
+    /// The generators to translate with: the average where there is one.
+    pub fn translators(&self) -> &Graph {
+        self.ema.as_ref().map_or(&self.step.graph, |ema| &ema.graph)
+    }
+
+    /// Everything by name, for a checkpoint.
+    pub fn tensors(&self) -> Vec<(String, Tensor)> {
+        let mut all = self.fixed_tensors();
+        for (space, pool) in &self.step.pools {
+            all.extend(pool.contents().map(|images| (format!("pool.{}", space.name()), images)));
+        }
+        all.extend(self.meter.sums.iter().map(|(name, sum)| (format!("meter.{name}"), sum.shallow_clone())));
+        all.push(("meter_count".into(), Tensor::from(self.meter.count as i64)));
+        all.push(("steps".into(), Tensor::from(self.steps as i64)));
+        all
+    }
+
+    /// The tensors that are there from the start, in shapes that the recipe fixes.
+    fn fixed_tensors(&self) -> Vec<(String, Tensor)> {
+        let prefixed = |prefix: &'static str, tensors: Vec<(String, Tensor)>| {
+            tensors.into_iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor))
+        };
+        let step = &self.step;
+        let mut all = step.graph.tensors();
+        all.extend(prefixed("generator_adam.", step.generator_adam.tensors()));
+        all.extend(prefixed("discriminator_adam.", step.discriminator_adam.tensors()));
+        if let Some(ema) = &self.ema {
+            all.extend(prefixed("ema.", ema.graph.tensors()));
+        }
+        all
+    }
+
+    /// Puts a checkpoint's tensors in place of this state's. An average that the recipe has gained since starts from
+    /// the generators as they are.
+    ///
+    /// # Errors
+    /// A tensor is missing or has another shape; the state is then partly changed and must be dropped.
+    pub fn restore(&mut self, stored: &HashMap<String, Tensor>) -> Result<(), RestoreError> {
+        let find = |name: &str| stored.get(name).ok_or_else(|| RestoreError::Missing(name.to_string()));
+        for (name, mut tensor) in self.fixed_tensors() {
+            let gained = name.starts_with("ema.") && !stored.contains_key(&name);
+            let found = find(if gained { &name["ema.".len()..] } else { &name })?;
+            if found.size() != tensor.size() {
+                let (found, expected) = (found.size(), tensor.size());
+                return Err(RestoreError::Shape { name, found, expected });
+            }
+            tch::no_grad(|| tensor.f_copy_(found))?;
+        }
+        for (space, pool) in &mut self.step.pools {
+            if let Some(contents) = stored.get(&format!("pool.{}", space.name())) {
+                pool.restore(contents, self.device);
+            }
+        }
+        self.meter.sums = stored
+            .iter()
+            .filter_map(|(name, sum)| {
+                Some((name.strip_prefix("meter.")?.to_string(), sum.to_device(self.device)))
+            })
+            .collect();
+        self.meter.sums.sort_keys();
+        self.meter.count = find("meter_count")?.to_kind(Kind::Int64).int64_value(&[]) as u64;
+        self.steps = find("steps")?.int64_value(&[]) as u64;
+        Ok(())
+    }
+}

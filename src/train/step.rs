@@ -1,0 +1,174 @@
+//! One training step, in the paper's order (Zhu et al. 2017): fakes, generators, discriminators.
+//!
+//! It loops over the arrows and the terms of a recipe's graph and knows no method by name: `CycleGAN` is two arrows
+//! and every term, and a recipe with less is less of the same. All random choices come in as arguments and nothing is
+//! read back, so that the host never waits for the device.
+
+use indexmap::IndexMap;
+use tch::{TchError, Tensor};
+
+use super::adam::Adam;
+use super::pool::{Choice, Pool};
+use crate::loss::{Objective, l1};
+use crate::nets::{Graph, Network};
+use crate::recipe::{Recipe, Space};
+
+/// What a step takes in.
+#[derive(Debug)]
+pub struct StepInput {
+    /// Real images of every space, `[batch, 3, size, size]` in [-1, 1].
+    pub images: IndexMap<Space, Tensor>,
+    /// For every judged space, one replay-pool choice for each fake that lands there.
+    pub choices: IndexMap<Space, Vec<Choice>>,
+    /// Learning rate of this step.
+    pub lr: f64,
+}
+
+/// The loss terms of a step by name, scalars on the device, without weights: `adversarial.<generator>`,
+/// `cycle.<space>`, `identity.<generator>`, `discriminator.<space>`.
+pub type Terms = IndexMap<String, Tensor>;
+
+/// A graph with all that training it needs beside the data.
+#[derive(Debug)]
+pub struct Step {
+    /// The networks.
+    pub graph: Graph,
+    /// Replay pools by the space they hold fakes of.
+    pub pools: IndexMap<Space, Pool>,
+    /// One Adam over all generators.
+    pub generator_adam: Adam,
+    /// One Adam over all discriminators.
+    pub discriminator_adam: Adam,
+    objective: Objective,
+    cycle_weight: f64,
+    identity_weight: f64,
+    /// Names of (there, back) for every cycle.
+    cycles: Vec<(String, String)>,
+}
+
+/// What the generators make in a step.
+struct Fakes {
+    /// By generator: its source translated.
+    fakes: IndexMap<String, Tensor>,
+    /// By generator: its own target put through it; empty where the recipe has no identity term.
+    identities: IndexMap<String, Tensor>,
+}
+
+impl Step {
+    /// Fresh optimizers and pools around `graph`, which was built from `recipe`.
+    pub fn new(recipe: &Recipe, graph: Graph) -> Self {
+        let generators = graph.generators.values().flat_map(|node| node.net.parameters()).collect();
+        let discriminators = graph.discriminators.values().flat_map(|node| node.net.parameters()).collect();
+        let owned = |(there, back): (&str, &str)| (there.to_string(), back.to_string());
+        let has_cycle = recipe.loss.cycle > 0.0;
+        Self {
+            pools: graph.discriminators.keys().map(|space| (*space, Pool::new(recipe.loss.pool))).collect(),
+            generator_adam: Adam::new(generators, recipe.optim.betas),
+            discriminator_adam: Adam::new(discriminators, recipe.optim.betas),
+            objective: recipe.loss.adversarial,
+            cycle_weight: recipe.loss.cycle,
+            identity_weight: recipe.loss.cycle * recipe.loss.identity,
+            cycles: recipe.opposite_arrows().filter(|_| has_cycle).map(owned).collect(),
+            graph,
+        }
+    }
+
+    /// Does one step and gives its loss terms.
+    ///
+    /// # Errors
+    /// libtorch's, from the updates; plain calls inside panic, see [`crate::torch::guard`].
+    pub fn run(&mut self, input: &StepInput) -> Result<Terms, TchError> {
+        let made = self.make_fakes(&input.images);
+
+        let mut terms = Terms::new();
+        let loss = self.generator_loss(&input.images, &made, &mut terms);
+        self.generator_adam.minimize(&loss, input.lr)?;
+
+        let loss = self.discriminator_loss(input, &made.fakes, &mut terms);
+        self.discriminator_adam.minimize(&loss, input.lr)?;
+
+        Ok(terms.into_iter().map(|(name, term)| (name, term.detach())).collect())
+    }
+
+    /// G(source) for every generator, and G(target) where there is an identity term.
+    fn make_fakes(&self, images: &IndexMap<Space, Tensor>) -> Fakes {
+        let mut made = Fakes { fakes: IndexMap::new(), identities: IndexMap::new() };
+        for (name, node) in &self.graph.generators {
+            let (source, target) = (&images[&node.from], &images[&node.to]);
+            if self.identity_weight > 0.0 {
+                let [fake, identity] = forward_both(&node.net, source, target);
+                made.fakes.insert(name.clone(), fake);
+                made.identities.insert(name.clone(), identity);
+            } else {
+                made.fakes.insert(name.clone(), node.net.forward(source, true));
+            }
+        }
+        made
+    }
+
+    /// Σ adversarial + λ · Σ cycle + λ · λᵢ · Σ identity
+    fn generator_loss(&self, images: &IndexMap<Space, Tensor>, made: &Fakes, terms: &mut Terms) -> Tensor {
+        let graph = &self.graph;
+        let mut loss = Vec::new();
+        // adversarial: how far D(G(source)) is from a real verdict
+        for (name, fake) in &made.fakes {
+            let judge = &graph.discriminators[&graph.generators[name].to].net;
+            let term = self.objective.generator(&judge.forward(fake, true));
+            loss.push(term.shallow_clone());
+            terms.insert(format!("adversarial.{name}"), term);
+        }
+        // cycle consistency: ‖back(there(source)) − source‖₁
+        for (there, back) in &self.cycles {
+            let source = graph.generators[there].from;
+            let reconstruction = graph.generators[back].net.forward(&made.fakes[there], true);
+            let term = l1(&reconstruction, &images[&source]);
+            loss.push(&term * self.cycle_weight);
+            terms.insert(format!("cycle.{}", source.name()), term);
+        }
+        // identity: ‖G(target) − target‖₁
+        for (name, identity) in &made.identities {
+            let term = l1(identity, &images[&graph.generators[name].to]);
+            loss.push(&term * self.identity_weight);
+            terms.insert(format!("identity.{name}"), term);
+        }
+        sum(&loss)
+    }
+
+    /// Σ over spaces of the discriminator's objective, on real images and on the pool's fakes, which were made
+    /// before the generators moved.
+    fn discriminator_loss(
+        &mut self,
+        input: &StepInput,
+        fakes: &IndexMap<String, Tensor>,
+        terms: &mut Terms,
+    ) -> Tensor {
+        let mut loss = Vec::new();
+        for (space, judge) in &self.graph.discriminators {
+            let lands_here = |(name, fake): (&String, &Tensor)| {
+                (self.graph.generators[name].to == *space).then(|| fake.detach())
+            };
+            let landed: Vec<Tensor> = fakes.iter().filter_map(lands_here).collect();
+            let landed = Tensor::cat(&landed, 0);
+            let shown = self.pools[space].exchange(&landed, &input.choices[space]);
+            let [on_real, on_fake] = forward_both(&judge.net, &input.images[space], &shown);
+            let term = self.objective.discriminator(&on_real, &on_fake);
+            loss.push(term.shallow_clone());
+            terms.insert(format!("discriminator.{}", space.name()), term);
+        }
+        sum(&loss)
+    }
+}
+
+/// The network on two tensors of the same size: in one call where images do not influence each other.
+fn forward_both(net: &Network, first: &Tensor, second: &Tensor) -> [Tensor; 2] {
+    if !net.is_per_image() {
+        return [net.forward(first, true), net.forward(second, true)];
+    }
+    let sizes = [first.size()[0], second.size()[0]];
+    let both = net.forward(&Tensor::cat(&[first, second], 0), true);
+    [both.narrow(0, 0, sizes[0]), both.narrow(0, sizes[0], sizes[1])]
+}
+
+fn sum(terms: &[Tensor]) -> Tensor {
+    Tensor::stack(terms, 0).sum(tch::Kind::Float)
+}

@@ -1,0 +1,384 @@
+//! The training loop, read from top to bottom. Time is counted in images shown.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use indexmap::IndexMap;
+use rand::Rng as _;
+use tch::{Device, Tensor};
+
+use super::checkpoint;
+use super::events::{Events, Tick};
+use super::plan::{Plan, PlanError};
+use super::pool::Choice;
+use super::run::{DataInfo, Info, Run, RunError};
+use super::samples;
+use super::schedule;
+use super::signals::Signals;
+use super::state::State;
+use super::step::StepInput;
+use crate::data::convert::from_bytes;
+use crate::data::dataset::Dataset;
+use crate::data::encode::EncodeError;
+use crate::data::loader::{Batch, Loader, LoaderError, SampleOptions, fixed_samples};
+use crate::data::scan::Skipped;
+use crate::device;
+use crate::model::{self, Domains, Training};
+use crate::random::{Purpose, stream};
+use crate::recipe::{Recipe, Space};
+use crate::torch::store::StoreError;
+use crate::torch::{TorchError, VERSION, guard};
+
+/// Seconds of steady steps after which the total time is estimated, unless [`ESTIMATE_STEPS`] come first.
+const ESTIMATE_SECONDS: f64 = 5.0;
+const ESTIMATE_STEPS: u64 = 20;
+
+/// Why training stopped short.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// Before the first step.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The run folder's.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A file of the run's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A sample grid's.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The data's.
+    #[error(transparent)]
+    Loader(#[from] LoaderError),
+    /// libtorch's.
+    #[error(transparent)]
+    Torch(#[from] TorchError),
+    /// A loss that is no number any more.
+    #[error(
+        "`{term}` is {value} after {images} images: training has diverged\nhint: a smaller `--set optim.lr=…`; the run \
+         in `{run}` can go on from its last checkpoint"
+    )]
+    Diverged {
+        /// The loss term.
+        term: String,
+        /// Its mean over the tick.
+        value: f64,
+        /// Images shown.
+        images: u64,
+        /// The run folder.
+        run: PathBuf,
+    },
+    /// The metrics file's.
+    #[error("cannot write `{path}`: {source}")]
+    Metrics {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// What training tells its caller as it goes.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The loop begins, or goes on, after so many of so many images.
+    Begin {
+        /// Images shown before.
+        images: u64,
+        /// Images in all.
+        of: u64,
+    },
+    /// A step is done.
+    Step {
+        /// Images shown.
+        images: u64,
+    },
+    /// The first steps have been measured.
+    Estimate {
+        /// Images a second.
+        images_per_second: f64,
+        /// Seconds from here to the end.
+        seconds_left: f64,
+    },
+    /// A line has been written to `metrics.jsonl`.
+    Tick(&'a Tick),
+    /// A file that was readable at the start no longer is.
+    Lost(Skipped),
+}
+
+/// How training ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All images shown.
+    Finished,
+    /// A signal came; everything is saved. Holds the exit status.
+    Interrupted(u8),
+}
+
+/// Trains a plan to its end, or to a signal.
+///
+/// # Errors
+/// See [`TrainError`]. The last checkpoint stays good whatever happens.
+pub fn train(
+    plan: Plan,
+    command: Vec<String>,
+    signals: &Signals,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<Outcome, TrainError> {
+    let mut trainer = Trainer::open(plan, command)?;
+    let result = trainer.run(signals, tell);
+    for side in &trainer.sides {
+        side.take_late_failures().into_iter().for_each(|lost| tell(Event::Lost(lost)));
+    }
+    result
+}
+
+struct Trainer {
+    recipe: Recipe,
+    run: Run,
+    state: State,
+    loader: Loader,
+    sides: Vec<Arc<Dataset>>,
+    spaces: Vec<Space>,
+    domains: Domains,
+    inputs: samples::Inputs,
+    events: Events,
+    device: Device,
+    epoch_length: u64,
+    /// Seconds trained before this start.
+    seconds_before: f64,
+    started: Instant,
+}
+
+/// What has passed since the last tick.
+struct Lap {
+    since: Instant,
+    images: u64,
+    waited: f64,
+}
+
+impl Lap {
+    fn new(images: u64) -> Self {
+        Self { since: Instant::now(), images, waited: 0.0 }
+    }
+}
+
+impl Trainer {
+    fn open(plan: Plan, command: Vec<String>) -> Result<Self, TrainError> {
+        let device_name = device::name(plan.device);
+        let mut state = guard(&device_name, || State::new(&plan.recipe, plan.device))?
+            .map_err(|error| torch_failed(&device_name, &error))?;
+        let mut seconds_before = 0.0;
+        if let Some(checkpoint) = &plan.checkpoint {
+            state.restore(&checkpoint.tensors).map_err(PlanError::from)?;
+            seconds_before = checkpoint.seconds;
+        }
+        let run = Run::open(&plan.root, &plan.recipe, &info(&plan, command))?;
+        let events = Events::open(&run.metrics(), state.steps)?;
+        let (epoch_length, spaces) = (plan.epoch_length(), plan.recipe.spaces());
+        let Plan { recipe, sides, domains, device, threads, .. } = plan;
+        let options = SampleOptions {
+            seed: recipe.train.seed,
+            size: recipe.data.size,
+            flip: recipe.data.flip,
+            batch: recipe.train.batch,
+        };
+        let crops: Vec<_> = spaces
+            .iter()
+            .zip(&sides)
+            .map(|(space, side)| Ok((*space, fixed_samples(side, recipe.sample.count, recipe.data.size)?)))
+            .collect::<Result<_, LoaderError>>()?;
+        let inputs = guard(&device_name, || samples::inputs(&crops, recipe.data.size, device))?;
+        let loader = Loader::new(sides.clone(), options, threads, state.steps);
+        let started = Instant::now();
+        Ok(Self {
+            recipe,
+            run,
+            state,
+            loader,
+            sides,
+            spaces,
+            domains,
+            inputs,
+            events,
+            device,
+            epoch_length,
+            seconds_before,
+            started,
+        })
+    }
+
+    fn run(&mut self, signals: &Signals, tell: &mut dyn FnMut(Event<'_>)) -> Result<Outcome, TrainError> {
+        let (recipe, device_name) = (self.recipe.clone(), device::name(self.device));
+        let batch = recipe.train.batch as u64;
+        let first = self.state.steps;
+        tell(Event::Begin { images: first * batch, of: recipe.train.images });
+        if first == 0 {
+            self.draw_samples(0)?;
+        }
+        let mut lap = Lap::new(first * batch);
+        let mut steady: Option<Instant> = None;
+        let mut estimated = false;
+        while self.state.steps < recipe.steps() {
+            // Images and random choices.
+            let asked = Instant::now();
+            let loaded = self.loader.next()?;
+            lap.waited += asked.elapsed().as_secs_f64();
+
+            // The step.
+            guard(&device_name, || self.advance(&loaded))?
+                .map_err(|error| torch_failed(&device_name, &error))?;
+            let images = self.state.steps * batch;
+            tell(Event::Step { images });
+
+            // Time left, once the first step's warm-up is over.
+            let steady = *steady.get_or_insert_with(Instant::now);
+            let steps = self.state.steps - first - 1;
+            if !estimated
+                && steps > 0
+                && (steady.elapsed().as_secs_f64() > ESTIMATE_SECONDS || steps == ESTIMATE_STEPS)
+            {
+                estimated = true;
+                self.wait_for_device();
+                let images_per_second = (steps * batch) as f64 / steady.elapsed().as_secs_f64();
+                let seconds_left = recipe.train.images.saturating_sub(images) as f64 / images_per_second;
+                tell(Event::Estimate { images_per_second, seconds_left });
+            }
+
+            // Losses.
+            let last = self.state.steps == recipe.steps();
+            let due = |every: u64| last || images / every > (images - batch) / every;
+            if due(recipe.log.every) {
+                let tick = self.tick(&lap)?;
+                tell(Event::Tick(&tick));
+                for side in &self.sides {
+                    side.take_late_failures().into_iter().for_each(|lost| tell(Event::Lost(lost)));
+                }
+                lap = Lap::new(images);
+            }
+
+            // Samples.
+            if due(recipe.sample.every) {
+                self.draw_samples(images)?;
+            }
+
+            // Checkpoint and model.
+            let status = signals.exit_status();
+            if due(recipe.checkpoint.every) || status.is_some() {
+                self.save()?;
+            }
+            if let Some(status) = status.filter(|_| !last) {
+                return Ok(Outcome::Interrupted(status));
+            }
+        }
+        Ok(Outcome::Finished)
+    }
+
+    fn advance(&mut self, loaded: &Batch) -> Result<(), tch::TchError> {
+        let recipe = &self.recipe;
+        let (seed, batch, size) = (recipe.train.seed, recipe.train.batch, recipe.data.size);
+        let tensor = |bytes: &Vec<u8>| from_bytes(bytes, batch, size, size, self.device);
+        let images: IndexMap<Space, Tensor> =
+            self.spaces.iter().copied().zip(loaded.sides.iter().map(tensor)).collect();
+        let shown = self.state.steps * batch as u64;
+        let judged = self.state.step.pools.keys().copied();
+        let choices = judged.map(|space| (space, self.choices(space, shown))).collect();
+        let input =
+            StepInput { images, choices, lr: recipe.optim.lr * schedule::factor(&recipe.train, shown) };
+        // Dropout is the one random choice that libtorch makes itself.
+        tch::manual_seed(stream(seed, Purpose::Dropout, self.state.steps).next_u64() as i64);
+        self.state.advance(&input)
+    }
+
+    /// One choice for each fake that lands in `space`, of every arrow that writes it.
+    fn choices(&self, space: Space, shown: u64) -> Vec<Choice> {
+        let recipe = &self.recipe;
+        let arrows = recipe.generators.values().filter(|arrow| arrow.to == space).count() as u64;
+        let fakes = arrows * recipe.train.batch as u64;
+        let draw = |fake| Choice::draw(recipe.train.seed, space, shown * arrows + fake, recipe.loss.pool);
+        (0..fakes).map(draw).collect()
+    }
+
+    fn tick(&mut self, lap: &Lap) -> Result<Tick, TrainError> {
+        let losses = guard(&device::name(self.device), || self.state.meter.take())?;
+        let batch = self.recipe.train.batch as u64;
+        let images = self.state.steps * batch;
+        let seconds = lap.since.elapsed().as_secs_f64();
+        let tick = Tick {
+            images,
+            step: self.state.steps,
+            epoch: images as f64 / self.epoch_length as f64,
+            lr: self.recipe.optim.lr * schedule::factor(&self.recipe.train, images - batch),
+            images_per_second: (images - lap.images) as f64 / seconds,
+            waiting: lap.waited / seconds,
+            losses,
+        };
+        let path = self.run.metrics();
+        self.events.write(&tick).map_err(|source| TrainError::Metrics { path, source })?;
+        if let Some((term, &value)) = tick.losses.iter().find(|(_, value)| !value.is_finite()) {
+            let run = self.run.root().to_path_buf();
+            return Err(TrainError::Diverged { term: term.clone(), value, images, run });
+        }
+        Ok(tick)
+    }
+
+    fn draw_samples(&self, images: u64) -> Result<(), TrainError> {
+        let draw = || samples::write(&self.run.samples(), images, self.state.translators(), &self.inputs);
+        Ok(guard(&device::name(self.device), draw)??)
+    }
+
+    fn save(&self) -> Result<(), TrainError> {
+        let recipe = &self.recipe;
+        let images = self.state.steps * recipe.train.batch as u64;
+        let seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
+        let metadata = HashMap::from([("seconds".to_string(), seconds.to_string())]);
+        let name = device::name(self.device);
+        guard(&name, || {
+            checkpoint::save(&self.run.checkpoints(), &self.state, images, recipe.checkpoint.keep, metadata)
+        })??;
+        let data =
+            self.domains.values().zip(&self.sides).map(|(name, side)| (name.clone(), side.len() as u64));
+        let training = Training {
+            images,
+            of_images: recipe.train.images,
+            minutes: (seconds / 6.0).round() / 10.0,
+            seed: recipe.train.seed,
+            device: name.clone(),
+            data: data.collect(),
+            program: crate::PROGRAM.into(),
+        };
+        let translators = self.state.translators();
+        Ok(guard(&name, || model::save(&self.run.model(), translators, recipe, &self.domains, &training))??)
+    }
+
+    fn wait_for_device(&self) {
+        if let Device::Cuda(index) = self.device {
+            tch::Cuda::synchronize(index as i64);
+        }
+    }
+}
+
+fn torch_failed(device: &str, error: &tch::TchError) -> TorchError {
+    TorchError::from_text(device, &error.to_string())
+}
+
+fn info(plan: &Plan, command: Vec<String>) -> Info {
+    let data = plan.domains.values().zip(&plan.sides).map(|(name, side)| {
+        let (images, skipped) = (side.len() as u64, side.skipped().len() as u64);
+        (name.clone(), DataInfo { images, skipped, fingerprint: side.fingerprint() })
+    });
+    let mut commands =
+        plan.existing.as_ref().map_or_else(Vec::new, |existing| existing.info.commands.clone());
+    commands.push(command);
+    Info {
+        program: crate::PROGRAM.into(),
+        libtorch: VERSION.into(),
+        device: device::name(plan.device),
+        commands,
+        domains: plan.domains.clone(),
+        data: data.collect(),
+    }
+}

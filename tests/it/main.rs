@@ -1,0 +1,8 @@
+//! The integration tests, in one binary: the numbers against `PyTorch`, and the program from its command line.
+
+#![allow(clippy::unwrap_used, reason = "clippy lets tests unwrap, but not their helpers")]
+
+mod metrics;
+mod networks;
+mod python;
+mod step;

@@ -1,0 +1,183 @@
+//! Every network against `PyTorch`'s (`tests/parity/networks.py`) with the same weights: outputs, gradients, and the names
+//! and shapes of real reference checkpoints.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+use tch::{Device, Kind, Tensor};
+use translate::nets::{Network, Norm, patch, resnet, unet};
+use translate::recipe::{DiscriminatorNet, GeneratorNet};
+
+use crate::python;
+
+const OUTPUT_TOLERANCE: f64 = 1e-5;
+const GRADIENT_TOLERANCE: f64 = 1e-4;
+
+#[derive(Deserialize)]
+struct Case {
+    #[serde(rename = "case")]
+    name: String,
+    net: Value,
+    train: bool,
+}
+
+fn build(net: &Value) -> Network {
+    let kind = net["kind"].as_str().unwrap();
+    if ["resnet", "unet"].contains(&kind) {
+        Network::generator(&serde_json::from_value(net.clone()).unwrap())
+    } else {
+        Network::discriminator(&serde_json::from_value(net.clone()).unwrap())
+    }
+}
+
+/// Largest |a − b| relative to the largest |b|.
+fn difference(a: &Tensor, b: &Tensor) -> f64 {
+    assert_eq!(a.size(), b.size());
+    let scale = b.abs().max().double_value(&[]);
+    (a - b).abs().max().double_value(&[]) / scale
+}
+
+fn load(net: &Network, arrays: &HashMap<String, Tensor>) {
+    let tensors = net.tensors();
+    let theirs = arrays.keys().filter(|key| key.starts_with("w.")).count();
+    assert_eq!(tensors.len(), theirs, "as many tensors as PyTorch's state dict");
+    for (name, mut tensor) in tensors {
+        let theirs = arrays.get(&format!("w.{name}")).unwrap_or_else(|| panic!("PyTorch has no `{name}`"));
+        assert_eq!(tensor.size(), theirs.size(), "{name}");
+        tch::no_grad(|| tensor.copy_(theirs));
+    }
+}
+
+fn compare(case: &Case, arrays: &HashMap<String, Tensor>) {
+    let name = &case.name;
+    let net = build(&case.net);
+    load(&net, arrays);
+    if let Some(expected) = arrays.get("y_eval") {
+        let got = tch::no_grad(|| net.forward(&arrays["x"], false));
+        let difference = difference(&got, expected);
+        assert!(difference < OUTPUT_TOLERANCE, "{name}: y_eval differs by {difference:e}");
+    }
+    let xs = arrays["x"].set_requires_grad(true);
+    let ys = net.forward(&xs, case.train);
+    let off = difference(&ys, &arrays["y"]);
+    assert!(off < OUTPUT_TOLERANCE, "{name}: y differs by {off:e}");
+
+    (&ys * &arrays["gy"]).sum(Kind::Float).backward();
+    let off = difference(&xs.grad(), &arrays["gx"]);
+    assert!(off < GRADIENT_TOLERANCE, "{name}: gx differs by {off:e}");
+    let mut compared = 0;
+    for (parameter, tensor) in net.tensors() {
+        if let Some(expected) = arrays.get(&format!("g.{parameter}")) {
+            let off = difference(&tensor.grad(), expected);
+            assert!(off < GRADIENT_TOLERANCE, "{name}: gradient of {parameter} differs by {off:e}");
+            compared += 1;
+        }
+        if let Some(expected) = arrays.get(&format!("after.{parameter}")) {
+            let off = difference(&tensor, expected);
+            assert!(off < OUTPUT_TOLERANCE, "{name}: {parameter} after the call differs by {off:e}");
+        }
+    }
+    assert_eq!(compared, arrays.keys().filter(|key| key.starts_with("g.")).count(), "{name}");
+}
+
+#[test]
+fn networks_agree_with_pytorch() {
+    let folder = tempfile::tempdir().unwrap();
+    if python::run("networks.py", &[folder.path().as_os_str()]).is_none() {
+        return;
+    }
+    let list = std::fs::read_to_string(folder.path().join("cases.json")).unwrap();
+    let cases: Vec<Case> = serde_json::from_str(&list).unwrap();
+    assert!(cases.len() >= 20);
+    for case in &cases {
+        let arrays = Tensor::read_npz(folder.path().join(format!("{}.npz", case.name))).unwrap();
+        compare(case, &arrays.into_iter().collect());
+    }
+}
+
+/// `(name, shape)` of a convolution with a bias.
+fn conv(name: &str, weight: [i64; 4], bias: i64) -> Vec<(String, Vec<i64>)> {
+    vec![(format!("{name}.weight"), weight.to_vec()), (format!("{name}.bias"), vec![bias])]
+}
+
+fn shapes(net: &Network) -> Vec<(String, Vec<i64>)> {
+    net.tensors().into_iter().map(|(name, tensor)| (name, tensor.size())).collect()
+}
+
+fn sorted(mut list: Vec<(String, Vec<i64>)>) -> Vec<(String, Vec<i64>)> {
+    list.sort();
+    list
+}
+
+/// The generator of published horse2zebra checkpoints (`second` is 5; 6 where they were trained with dropout).
+fn published_generator(second: i64) -> Vec<(String, Vec<i64>)> {
+    let mut expected = conv("model.1", [64, 3, 7, 7], 64);
+    expected.extend(conv("model.4", [128, 64, 3, 3], 128));
+    expected.extend(conv("model.7", [256, 128, 3, 3], 256));
+    for block in 10..19 {
+        for layer in [1, second] {
+            expected.extend(conv(&format!("model.{block}.conv_block.{layer}"), [256, 256, 3, 3], 256));
+        }
+    }
+    // A transposed convolution's weight is stored [in, out, height, width].
+    expected.extend(conv("model.19", [256, 128, 3, 3], 128));
+    expected.extend(conv("model.22", [128, 64, 3, 3], 64));
+    expected.extend(conv("model.26", [3, 64, 7, 7], 3));
+    sorted(expected)
+}
+
+#[test]
+fn names_and_shapes_are_those_of_published_checkpoints() {
+    let generator = |config| Network::generator(&GeneratorNet::Resnet(config));
+    let nine = generator(resnet::Config::default());
+    assert_eq!(shapes(&nine), published_generator(5));
+    assert_eq!(nine.parameter_count(), 11_378_179);
+    let dropout = generator(resnet::Config { dropout: true, ..resnet::Config::default() });
+    assert_eq!(shapes(&dropout), published_generator(6));
+    let six = generator(resnet::Config { blocks: 6, ..resnet::Config::default() });
+    assert_eq!(six.parameter_count(), 7_837_699);
+
+    let judge = Network::discriminator(&DiscriminatorNet::Patch(patch::Config::default()));
+    let mut expected = conv("model.0", [64, 3, 4, 4], 64);
+    expected.extend(conv("model.2", [128, 64, 4, 4], 128));
+    expected.extend(conv("model.5", [256, 128, 4, 4], 256));
+    expected.extend(conv("model.8", [512, 256, 4, 4], 512));
+    expected.extend(conv("model.11", [1, 512, 4, 4], 1));
+    assert_eq!(shapes(&judge), sorted(expected));
+    assert_eq!(judge.parameter_count(), 2_764_737);
+    let verdicts = judge.forward(&Tensor::zeros([1, 3, 256, 256], (Kind::Float, Device::Cpu)), false);
+    assert_eq!(verdicts.size(), [1, 1, 30, 30]);
+}
+
+#[test]
+fn unet_256_has_the_published_size() {
+    let net =
+        Network::generator(&GeneratorNet::Unet(unet::Config { dropout: true, ..unet::Config::default() }));
+    assert_eq!(net.parameter_count(), 54_413_955);
+    let shapes: HashMap<_, _> = shapes(&net).into_iter().collect();
+    let inner = "model.model.1.model.3.model.3.model.3.model.3.model.3.model.3.model";
+    assert_eq!(shapes[&format!("{inner}.1.weight")], [512, 512, 4, 4]);
+    assert_eq!(shapes[&format!("{inner}.4.running_mean")], [512]);
+    assert_eq!(shapes["model.model.3.bias"], [3]);
+    assert!(!shapes.contains_key("model.model.0.bias"), "batch norm's networks have no bias before it");
+}
+
+/// Receptive field: how many input columns one verdict's gradient reaches.
+#[test]
+fn receptive_fields_are_the_published_ones() {
+    for (layers, expected) in [(1, 16), (2, 34), (3, 70), (4, 142), (5, 286)] {
+        let config = patch::Config { width: 2, layers, norm: Norm::None };
+        let net = Network::discriminator(&DiscriminatorNet::Patch(config));
+        for (_, mut tensor) in net.tensors() {
+            let _ = tch::no_grad(|| tensor.fill_(0.1));
+        }
+        let size = 2 * expected + 64;
+        let xs = Tensor::ones([1, 3, size, size], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let ys = net.forward(&xs, true);
+        let middle = ys.size()[2] / 2;
+        ys.get(0).get(0).get(middle).get(middle).backward();
+        let reached = xs.grad().abs().sum_dim_intlist([0i64, 1, 2].as_slice(), false, Kind::Float).gt(0.0);
+        assert_eq!(reached.sum(Kind::Int64).int64_value(&[]), expected, "{layers} layers");
+    }
+}

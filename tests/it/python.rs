@@ -1,0 +1,24 @@
+//! Runs the Python side of a comparison.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Command;
+
+/// Runs `tests/parity/<script>` in the environment that set-up made. `None`, with a line that says so, where there is
+/// none; a script that fails is a failed test.
+pub fn run(script: &str, args: &[&OsStr]) -> Option<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = root.join(".venv/bin/python");
+    if !python.exists() {
+        eprintln!("skipped: no Python environment at `{}` (`make` sets it up)", python.display());
+        return None;
+    }
+    let output = Command::new(&python)
+        .arg("-B")
+        .arg(root.join("tests/parity").join(script))
+        .args(args)
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {}: {error}", python.display()));
+    assert!(output.status.success(), "{script} failed: {}", String::from_utf8_lossy(&output.stderr));
+    Some(())
+}

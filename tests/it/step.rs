@@ -1,0 +1,97 @@
+//! Five whole steps against a plain `PyTorch` `CycleGAN` (`tests/parity/step.py`): same weights, images and pool choices.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+
+use indexmap::IndexMap;
+use tch::{Device, Tensor};
+use translate::nets::Graph;
+use translate::recipe::{Recipe, Space, resolve};
+use translate::train::pool::Choice;
+use translate::train::step::{Step, StepInput};
+
+use crate::python;
+
+const SPACES: [Space; 2] = [Space::X, Space::Y];
+
+fn recipe(batch: usize) -> Recipe {
+    let mut sets = vec![format!("train.batch={batch}"), "loss.pool=3".into(), "data.size=32".into()];
+    for generator in ["x_to_y", "y_to_x"] {
+        sets.push(format!("generators.{generator}.net.width=8"));
+        sets.push(format!("generators.{generator}.net.blocks=2"));
+    }
+    sets.extend(["x", "y"].map(|space| format!("discriminators.{space}.net.width=8")));
+    resolve("cyclegan", &sets).unwrap()
+}
+
+/// Every tensor of the graph under the name that the Python side gives it.
+fn named(graph: &Graph) -> Vec<(String, Tensor)> {
+    let rename = |name: String| name.replace("generators.", "").replace("discriminators.", "d");
+    graph.tensors().into_iter().map(|(name, tensor)| (rename(name), tensor)).collect()
+}
+
+fn numbers(tensor: &Tensor) -> Vec<f64> {
+    tensor.to_kind(tch::Kind::Double).try_into().unwrap()
+}
+
+fn input(arrays: &HashMap<String, Tensor>, k: usize) -> StepInput {
+    let images = SPACES.map(|space| (space, arrays[&format!("{}.{k}", space.name())].shallow_clone()));
+    let choices = SPACES.map(|space| {
+        let swap = numbers(&arrays[&format!("pool_swap.{}.{k}", space.name())]);
+        let slot = numbers(&arrays[&format!("pool_slot.{}.{k}", space.name())]);
+        let choice = |(swap, slot): (f64, f64)| Choice { swap: swap > 0.0, slot: slot as usize };
+        (space, swap.into_iter().zip(slot).map(choice).collect())
+    });
+    StepInput {
+        images: IndexMap::from(images),
+        choices: IndexMap::from(choices),
+        lr: numbers(&arrays["lr"])[k],
+    }
+}
+
+fn compare(batch: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("step.npz");
+    if python::run("step.py", &[path.as_os_str(), OsStr::new(&batch.to_string())]).is_none() {
+        return;
+    }
+    let arrays: HashMap<String, Tensor> = Tensor::read_npz(&path).unwrap().into_iter().collect();
+    let graph = Graph::build(&recipe(batch), Device::Cpu);
+    for (name, mut tensor) in named(&graph) {
+        tch::no_grad(|| tensor.copy_(&arrays[&name]));
+    }
+    let mut step = Step::new(&recipe(batch), graph);
+
+    for k in 0..5 {
+        let terms = step.run(&input(&arrays, k)).unwrap();
+        let expected: Vec<&String> = arrays.keys().filter(|key| key.starts_with("loss.")).collect();
+        assert_eq!((terms.len(), expected.len()), (8, 8));
+        for key in expected {
+            let (got, expected) = (terms[&key["loss.".len()..]].double_value(&[]), numbers(&arrays[key])[k]);
+            let off = (got - expected).abs() / expected.abs();
+            assert!(off < 1e-4, "batch {batch}, step {k}, {key}: {got}, not {expected}");
+        }
+    }
+    let mut compared = 0;
+    for (name, tensor) in named(&step.graph) {
+        // The Python side leaves out the biases that an instance norm right after them cancels: their gradient is
+        // rounding and nothing else, and no output depends on them.
+        if let Some(expected) = arrays.get(&format!("final.{name}")) {
+            let off = (tensor - expected).abs().max().double_value(&[]);
+            assert!(off < 1e-4, "batch {batch}: {name} differs by {off:e}");
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, arrays.keys().filter(|key| key.starts_with("final.")).count());
+    assert!(compared > 20);
+}
+
+#[test]
+fn five_steps_agree_with_pytorch_one_image_at_a_time() {
+    compare(1);
+}
+
+#[test]
+fn five_steps_agree_with_pytorch_in_batches_of_two() {
+    compare(2);
+}
