@@ -5,4 +5,5 @@
 mod metrics;
 mod networks;
 mod python;
+mod resume;
 mod step;

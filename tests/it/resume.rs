@@ -1,0 +1,94 @@
+//! A run that was killed, went on, was interrupted and went on again ends with the bits of one that never stopped.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tch::Kind;
+use translate::torch::store::{Stored, read};
+use translate::train::checkpoint;
+
+const SETS: [&str; 7] = [
+    "train.images=40",
+    "train.batch=2",
+    "checkpoint.every=2",
+    "loss.pool=3",
+    "data.size=32",
+    "data.load_size=36",
+    "generators.x_to_y.net.dropout=true",
+];
+
+/// Starts training in `root/run`; a run that exists goes on with its own recipe.
+fn train(root: &Path, run: &str, threads: usize) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_translate"));
+    command.current_dir(root).args(["train", "faces/photos", "faces/anime", "--device", "cpu", "--run", run]);
+    command.args(["--threads", &threads.to_string()]);
+    if !root.join(run).exists() {
+        command.args(["-r", "cyclegan-small"]);
+        command.args(SETS.iter().flat_map(|set| ["--set", set]));
+    }
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Waits until `child` has saved after `images` images.
+fn wait_for(root: &Path, run: &str, images: u64, child: &mut Child) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while checkpoint::list(&root.join(run).join("checkpoints"))
+        .last()
+        .is_none_or(|(saved, _)| *saved < images)
+    {
+        assert!(child.try_wait().unwrap().is_none(), "{run} ended before {images} images");
+        assert!(Instant::now() < deadline, "{run} did not reach {images} images");
+        sleep(Duration::from_millis(2));
+    }
+}
+
+fn last(root: &Path, run: &str) -> Stored {
+    let (images, stored) = checkpoint::newest(&root.join(run).join("checkpoints")).unwrap().unwrap();
+    assert_eq!(images, 40, "{run}");
+    stored
+}
+
+fn assert_equal_bits(root: &Path, expected: &str, run: &str) {
+    let (a, b) = (last(root, expected), last(root, run));
+    assert_eq!(a.tensors.len(), b.tensors.len());
+    for (name, tensor) in &a.tensors {
+        assert_eq!(tensor.kind(), b.tensors[name].kind(), "{name}");
+        let bits = |t: &tch::Tensor| {
+            t.flatten(0, -1).view_dtype(if t.kind() == Kind::Float { Kind::Int } else { t.kind() })
+        };
+        assert_eq!(bits(tensor), bits(&b.tensors[name]), "{run}: {name} differs");
+    }
+    let model = |run| read(&root.join(run).join("model.safetensors")).unwrap().tensors;
+    let (a, b) = (model(expected), model(run));
+    assert!(!a.is_empty() && a.iter().all(|(name, tensor)| *tensor == b[name]), "{run}: the model differs");
+}
+
+#[test]
+fn killed_and_interrupted_runs_end_with_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let options = translate::data::portraits::Options { count: 8, size: 32, seed: 1, holdout: None };
+    translate::data::portraits::write_dataset(&root.join("faces"), &options).unwrap();
+    assert!(train(root, "straight", 1).wait().unwrap().success());
+
+    for threads in [1, 4] {
+        let run = format!("stopped-{threads}");
+        let mut child = train(root, &run, threads);
+        wait_for(root, &run, 14, &mut child);
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        let mut child = train(root, &run, threads);
+        wait_for(root, &run, 26, &mut child);
+        let signal = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        assert!(signal.success());
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{run}");
+
+        assert!(train(root, &run, threads).wait().unwrap().success(), "{run}");
+        assert_equal_bits(root, "straight", &run);
+        let kept = checkpoint::list(&root.join(&run).join("checkpoints"));
+        assert_eq!(kept.len(), 3, "the last three checkpoints stay");
+    }
+}
