@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy lets tests unwrap, but not their helpers")]
 
+mod bad_input;
 mod metrics;
 mod networks;
 mod python;

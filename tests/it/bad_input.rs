@@ -1,0 +1,104 @@
+//! What a user can get wrong: one clear message, a next step, the right exit status, nothing written over.
+
+use std::path::Path;
+use std::process::Command;
+
+struct Ended {
+    code: Option<i32>,
+    stderr: String,
+}
+
+fn translate(root: &Path, args: &[&str]) -> Ended {
+    let output = Command::new(env!("CARGO_BIN_EXE_translate")).current_dir(root).args(args).output().unwrap();
+    Ended { code: output.status.code(), stderr: String::from_utf8(output.stderr).unwrap() }
+}
+
+/// The command is refused with status 2 and a message that holds all of `parts`, and nothing appears in `root`.
+fn refused(root: &Path, args: &[&str], parts: &[&str]) {
+    let entries = || {
+        let mut names: Vec<_> = std::fs::read_dir(root).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = entries();
+    let ended = translate(root, args);
+    assert_eq!(ended.code, Some(2), "{args:?}: {}", ended.stderr);
+    assert!(!ended.stderr.contains("panicked") && !ended.stderr.contains("backtrace"), "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("error: ").count(), 1, "{}", ended.stderr);
+    for part in parts {
+        assert!(ended.stderr.contains(part), "{args:?}: no `{part}` in: {}", ended.stderr);
+    }
+    assert_eq!(entries(), before, "{args:?}");
+}
+
+fn faces(root: &Path) {
+    let options = translate::data::portraits::Options { count: 3, size: 32, seed: 1, holdout: None };
+    translate::data::portraits::write_dataset(&root.join("faces"), &options).unwrap();
+}
+
+#[test]
+fn training_on_what_cannot_be_trained_on_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    faces(root);
+    std::fs::create_dir(root.join("empty")).unwrap();
+    let (x, y) = ("faces/photos", "faces/anime");
+    refused(root, &["train", "fotos", y], &["`fotos` does not exist"]);
+    refused(root, &["train", "empty", y], &["no images in folder `empty`"]);
+    refused(root, &["train", "faces/photos/00000.png", y], &["is a file", "expected a folder"]);
+    refused(root, &["train", x, "faces/../faces/photos"], &["share images", "hint: "]);
+    refused(root, &["train", x], &["needs 2 folder(s)", "1 given"]);
+    refused(root, &["train", x, y, "-r", "cyclgan"], &["no recipe `cyclgan`", "did you mean `cyclegan`?"]);
+    refused(root, &["train", x, y, "--set", "train.bach=2"], &["train.bach", "did you mean `batch`?"]);
+    refused(root, &["train", x, y, "--set", "train.batch=many"], &["`train.batch`", "\"many\""]);
+    refused(root, &["train", x, y, "--run", "faces"], &["`faces` exists and is no run folder", "--run DIR"]);
+    refused(root, &["train", x, y, "--device", "gpu"], &["no device `gpu`", "`cuda:N`"]);
+    if tch::Cuda::device_count() == 0 {
+        refused(root, &["train", x, y, "--device", "cuda"], &["`--device cuda`", "translate doctor"]);
+    }
+}
+
+#[test]
+fn a_model_that_is_none_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    faces(root);
+    let image = "faces/photos/00000.png";
+    refused(root, &["apply", "none", image, "-o", "out"], &["no model at `none`", ".safetensors"]);
+    refused(root, &["apply", "faces", image, "-o", "out"], &["holds no `model.safetensors`"]);
+    refused(root, &["apply", image, image, "-o", "out"], &["no safetensors file", "hint: "]);
+}
+
+#[test]
+fn one_image_and_small_images_warn_and_a_bad_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    faces(root);
+    std::fs::create_dir(root.join("one")).unwrap();
+    std::fs::copy(root.join("faces/anime/00001.png"), root.join("one/a.png")).unwrap();
+    std::fs::write(root.join("one/b.png"), "no image").unwrap();
+    let args =
+        ["train", "faces/photos", "one", "-r", "cyclegan-small", "--run", "run", "--set", "train.images=4"];
+    let ended = translate(root, &args);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    for part in ["`one` has one image only", "smaller than 64 pixels", "skipped `one/b.png`"] {
+        assert!(ended.stderr.contains(part), "no `{part}` in: {}", ended.stderr);
+    }
+
+    let to = ["apply", "run", "faces/photos", "-o", "out", "--to", "on"];
+    refused(root, &to, &["makes no `on`", "`photos` and `one`", "did you mean `one`?"]);
+    let onto_itself = ["apply", "run", "faces/photos", "-o", "faces/photos", "--overwrite"];
+    refused(root, &onto_itself, &["written over the input"]);
+    refused(root, &["train", "faces/photos", "one", "--run", "run"], &["is finished", "train.images=N"]);
+    let wider = ["train", "faces/photos", "one", "--run", "run", "--set", "generators.x_to_y.net.width=8"];
+    refused(root, &wider, &["`generators.x_to_y.net.width` was 24, and is 8"]);
+
+    let ended = translate(root, &["apply", "run", "faces/photos", "one", "-o", "out"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("skipped `one/b.png`"), "{}", ended.stderr);
+    assert_eq!(image::image_dimensions(root.join("out/a.png")).unwrap(), (32, 32));
+    let file = root.join("run/model.safetensors");
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(root.join("cut.safetensors"), &bytes[..bytes.len() / 2]).unwrap();
+    refused(root, &["apply", "cut.safetensors", "one", "-o", "out2"], &["truncated", "hint: "]);
+}
