@@ -2,10 +2,8 @@
 #
 #   make demo    render the portraits, train on them for some minutes, translate the holdout, measure, draw
 #   make test    format check, clippy with warnings denied, all tests
-#   make bench   our training step beside plain PyTorch's, alternating in one run
-#   make soak    the tests that take too long for every day
 
-.PHONY: setup build demo test bench soak
+.PHONY: setup build demo test
 
 DEMO ?= demo
 
@@ -22,9 +20,3 @@ test: setup
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo test
-
-bench: build
-	cargo bench
-
-soak: setup
-	cargo test -- --ignored
