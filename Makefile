@@ -2,8 +2,9 @@
 #
 #   make demo    render the portraits, train on them for some minutes, translate the holdout, measure, draw
 #   make test    format check, clippy with warnings denied, all tests
+#   make bench   our training step beside plain PyTorch's, alternating: ratios of medians
 
-.PHONY: setup build demo test
+.PHONY: setup build demo test bench
 
 DEMO ?= demo
 
@@ -20,3 +21,6 @@ test: setup
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo test
+
+bench: setup
+	cargo bench --bench step

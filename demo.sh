@@ -11,11 +11,8 @@ translate=target/release/translate
 faces=$out/faces
 run=$out/run
 
-# A finished run is kept: `make demo` again measures and draws it anew.
-if [ ! -e "$run/finished" ]; then
-    $translate train "$faces/photos" "$faces/anime" -r demo --run "$run"
-    touch "$run/finished"
-fi
+# Goes on where it was stopped; a finished run is kept, measured and drawn anew.
+$translate train "$faces/photos" "$faces/anime" -r demo --run "$run"
 $translate apply "$run" "$faces/holdout/photos" -o "$out/drawn" --overwrite
 $translate eval "$run" "$faces/holdout/photos" "$faces/anime" --pairs "$faces/holdout/anime" \
     --picture "$out/photos-to-anime.png"

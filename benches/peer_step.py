@@ -28,6 +28,7 @@ def arguments():
     parser.add_argument("--disc-width", type=int, default=64, help="channels after the discriminators' first layer")
     parser.add_argument("--layers", type=int, default=3, help="layers of the discriminators")
     parser.add_argument("--upsample", choices=["transpose", "resize"], default="transpose")
+    parser.add_argument("--skip", action="store_true", help="generators add what they draw to their input")
     parser.add_argument("--batch", type=int, default=1, help="images of each space a step")
     parser.add_argument("--steps", type=int, help="end after so many timed steps")
     parser.add_argument("--warmup", type=int, default=3, help="steps before the first timed one")
@@ -40,7 +41,8 @@ def build(args):
     """A function that does one step."""
     torch.manual_seed(0)
     random.seed(0)
-    x_to_y, y_to_x = (initialise(ResnetGenerator(args.width, args.blocks, upsample=args.upsample)) for _ in "xy")
+    options = dict(upsample=args.upsample, skip=args.skip)
+    x_to_y, y_to_x = (initialise(ResnetGenerator(args.width, args.blocks, **options)) for _ in "xy")
     dx, dy = (initialise(PatchDiscriminator(args.disc_width, args.layers)) for _ in "xy")
     gan = CycleGan(*(net.to(args.device) for net in (x_to_y, y_to_x, dx, dy)), pool=POOL)
     images = torch.rand(2, RESIDENT, 3, args.size, args.size, device=args.device) * 2 - 1

@@ -3,6 +3,7 @@
 //! ARCHITECTURE.md has the map of the rooms. The way in is `cli`; the heart is [`train::step`].
 
 pub mod apply;
+pub mod atomic;
 pub mod cli;
 pub mod data;
 pub mod device;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::atomic;
 use crate::data::encode::Format;
 use crate::data::scan::{ScanError, Skipped, scan};
 
@@ -272,7 +273,7 @@ fn refuse_written_inputs(candidates: &[Candidate]) -> Result<(), PlanError> {
 /// Makes the folder, and a file in it that is gone at once: permissions alone do not tell whether that works.
 fn try_writing(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    tempfile::Builder::new().prefix(".translate-").tempfile_in(folder).map(drop)
+    atomic::try_writing(folder)
 }
 
 #[cfg(test)]

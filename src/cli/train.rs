@@ -12,7 +12,7 @@ use crate::nets::Graph;
 use crate::recipe::to_yaml;
 use crate::torch::guard;
 use crate::train::events::Tick;
-use crate::train::plan::{Plan, Request};
+use crate::train::plan::{Plan, PlanError, Request};
 use crate::train::signals::Signals;
 use crate::train::trainer::{Event, Outcome, train};
 
@@ -85,7 +85,14 @@ pub fn run(args: Args) -> Result<u8, Failure> {
     }
     let plan = Plan::new(&request, &|| reading.inc(1));
     reading.finish_and_clear();
-    let plan = plan?;
+    let plan = match plan {
+        // So that a script can say `train` again and again.
+        Err(finished @ PlanError::Finished { .. }) => {
+            eprintln!("nothing to do: {finished}");
+            return Ok(0);
+        }
+        plan => plan?,
+    };
     tell_plan(&plan)?;
     if args.dry_run {
         print(to_yaml(&plan.recipe)?.trim_end());

@@ -1,11 +1,13 @@
 //! Writes images: six formats, and a file is either complete or absent.
 
 use std::ffi::OsStr;
-use std::io::{self, Cursor, Write};
+use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageError, ImageFormat, RgbImage};
+
+use crate::atomic;
 
 /// JPEG quality, 1 to 100: high enough that the files can be trained on again.
 const JPEG_QUALITY: u8 = 95;
@@ -86,9 +88,7 @@ pub enum EncodeError {
 }
 
 /// Writes `image` to `path` in `format`, whatever the path's extension, replacing a file that is there.
-///
-/// The bytes go to a hidden file beside it first, which then takes its name. So a program killed on the way
-/// leaves the old file or the new one, never half of one.
+/// A program killed on the way leaves the old file or the new one, never half of one.
 ///
 /// # Errors
 /// See [`EncodeError`].
@@ -98,7 +98,7 @@ pub fn encode(image: &RgbImage, format: Format, path: &Path) -> Result<(), Encod
         format,
         reason: error.to_string(),
     })?;
-    write_atomically(path, &bytes).map_err(|source| EncodeError::Io { path: path.to_path_buf(), source })
+    atomic::write(path, &bytes).map_err(|source| EncodeError::Io { path: path.to_path_buf(), source })
 }
 
 fn encode_to_vec(image: &RgbImage, format: Format) -> Result<Vec<u8>, ImageError> {
@@ -116,18 +116,6 @@ fn encode_to_vec(image: &RgbImage, format: Format) -> Result<Vec<u8>, ImageError
     };
     image.write_to(&mut bytes, container)?;
     Ok(bytes.into_inner())
-}
-
-fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".translate-").suffix(".part");
-    // Temporary files are private by default; the result shall have the permissions of any new file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 #[cfg(test)]
@@ -211,15 +199,5 @@ mod tests {
         assert_eq!(names, ["a.webp", "b.png"]);
         let missing = encode(&gradient(3, 3), Format::Png, &dir.path().join("no/where.png")).unwrap_err();
         assert!(missing.to_string().contains("no/where.png`"), "{missing}");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_new_file_is_as_readable_as_any_other() {
-        let dir = tempfile::tempdir().unwrap();
-        let (ours, plain) = (dir.path().join("a.png"), dir.path().join("plain"));
-        encode(&gradient(3, 3), Format::Png, &ours).unwrap();
-        fs::write(&plain, "").unwrap();
-        assert_eq!(fs::metadata(ours).unwrap().permissions(), fs::metadata(plain).unwrap().permissions());
     }
 }

@@ -83,7 +83,8 @@ pub struct Request<'a> {
 pub struct Scores {
     /// Mean absolute difference of values in [0, 1]; 0 is best.
     pub l1: f64,
-    /// Peak signal-to-noise ratio in dB; more is better.
+    /// Peak signal-to-noise ratio in dB; more is better. Infinite, which JSON writes as `null`, where an image is equal to
+    /// its answer.
     pub psnr: f64,
     /// Structural similarity, up to 1; more is better.
     pub ssim: f64,

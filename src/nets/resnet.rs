@@ -15,6 +15,9 @@ pub const STRIDE: u32 = 4;
 /// The least height and width: at a quarter of it, reflection still needs two pixels.
 pub const LEAST_SIZE: u32 = 8;
 
+/// Where all layers give 0, `skip` gives this many times the input.
+const SKIP_SCALE: f64 = 0.9;
+
 /// The fields of `net: { kind: resnet }`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -29,11 +32,22 @@ pub struct Config {
     pub dropout: bool,
     /// How the size doubles.
     pub upsample: Upsample,
+    /// Draw a change of the input instead of the whole picture: what the layers give is added to the input before the
+    /// tanh (the global skip of Kupyn et al. 2018, <https://arxiv.org/abs/1711.07064>, moved inside the tanh so that no
+    /// gradient is clamped away). Instance norm forgets a picture's overall colours; this way they need not be relearned.
+    pub skip: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { width: 64, blocks: 9, norm: Norm::Instance, dropout: false, upsample: Upsample::Transpose }
+        Self {
+            width: 64,
+            blocks: 9,
+            norm: Norm::Instance,
+            dropout: false,
+            upsample: Upsample::Transpose,
+            skip: false,
+        }
     }
 }
 
@@ -117,6 +131,7 @@ pub struct Resnet {
     blocks: Vec<Block>,
     ups: [(Up, NormLayer); 2],
     tail: nn::Conv2D,
+    skip: bool,
 }
 
 /// Builds the generator below `p`.
@@ -138,6 +153,7 @@ pub fn resnet(p: &Path, config: &Config) -> Resnet {
         blocks: (10..after).map(|i| Block::new(&(&p / i), 4 * width, config)).collect(),
         ups: [up(after, (4 * width, 2 * width)), up(after + 3, (2 * width, width))],
         tail: conv_with_bias(&(&p / (after + 7)), (width, 3), wide, true),
+        skip: config.skip,
     }
 }
 
@@ -158,6 +174,8 @@ impl ModuleT for Resnet {
         for (up, norm) in &self.ups {
             ys = norm.forward(&up.forward(&ys), train).relu_();
         }
-        reflect(&ys, 3).apply(&self.tail).tanh()
+        let ys = reflect(&ys, 3).apply(&self.tail);
+        // Scaled, because the inverse of tanh has no end at black and white.
+        if self.skip { (ys + (xs * SKIP_SCALE).atanh()).tanh() } else { ys.tanh() }
     }
 }

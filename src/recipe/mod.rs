@@ -1,5 +1,5 @@
 //! Recipes: what is trained, as a small graph in YAML that people share. This room reads them (`resolve`), defines
-//! their fields and checks their ranges and combinations (`schema`), and holds the shipped ones (`presets`).
+//! their fields (`schema`), checks ranges and combinations (`validate`), and holds the shipped ones (`presets`).
 //!
 //! A recipe names no path, so the same file trains on anybody's folders.
 
@@ -7,6 +7,7 @@ mod diff;
 mod presets;
 mod resolve;
 mod schema;
+mod validate;
 
 pub use diff::{Difference, diff};
 pub use presets::{PRESETS, Preset};

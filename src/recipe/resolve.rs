@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_yaml::{Mapping, Value};
 
 use super::presets::PRESETS;
-use super::schema::{Invalid, Recipe};
+use super::schema::Recipe;
+use super::validate::Invalid;
 
 /// Why a recipe cannot be used. Each message names the recipe, the field and what was expected.
 #[derive(Debug, thiserror::Error)]

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use tch::{Device, Kind, TchError, Tensor};
+
+use crate::atomic;
 
 /// Why a file of tensors cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -121,34 +122,11 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: Metadata) -> R
         .collect::<Result<Vec<_>, StoreError>>()?;
     let data = safetensors::serialize(views, Some(metadata))
         .map_err(|error| StoreError::Format { path: path.into(), reason: error.to_string() })?;
-    write_atomically(path, &data)
-}
-
-/// Writes `data` to `path` through a temporary file beside it, so that `path` is complete or as it was.
-///
-/// # Errors
-/// The file cannot be written.
-pub fn write_atomically(path: &Path, data: &[u8]) -> Result<(), StoreError> {
-    let io = |source| StoreError::Io { action: "write", path: path.into(), source };
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".partial-").tempfile_in(folder).map_err(io)?;
-    file.write_all(data).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    set_plain_permissions(file.as_file()).map_err(io)?;
-    file.persist(path).map_err(|error| io(error.error))?;
-    Ok(())
-}
-
-/// Temporary files are private to their owner; what is shared afterwards should not be.
-#[cfg(unix)]
-fn set_plain_permissions(file: &std::fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn set_plain_permissions(_: &std::fs::File) -> std::io::Result<()> {
-    Ok(())
+    atomic::write_durably(path, &data).map_err(|source| StoreError::Io {
+        action: "write",
+        path: path.into(),
+        source,
+    })
 }
 
 /// Reads every tensor of `path` to the CPU.

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::step::Terms;
-use crate::torch::store::{StoreError, write_atomically};
+use crate::atomic;
+use crate::torch::store::StoreError;
 
 /// One line of `metrics.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,7 +88,7 @@ impl Events {
                     kept.push('\n');
                 }
             }
-            write_atomically(path, kept.as_bytes())?;
+            atomic::write(path, kept.as_bytes()).map_err(io)?;
         }
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(io)?;
         Ok(Self { file })

@@ -10,16 +10,15 @@
 //! ```
 
 use std::fs::{File, TryLockError};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint;
+use crate::atomic;
 use crate::model::{Domains, FILE_NAME};
 use crate::recipe::{Recipe, RecipeError, from_yaml, to_yaml};
-use crate::torch::store::{StoreError, write_atomically};
 
 /// Why a folder cannot be used for a run.
 #[derive(Debug, thiserror::Error)]
@@ -53,9 +52,6 @@ pub enum RunError {
         /// Why it failed.
         source: std::io::Error,
     },
-    /// A file in it cannot be written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
     /// Another process trains in it.
     #[error(
         "another process is training in `{path}`\nhint: wait for it, or name another folder with `--run DIR`"
@@ -164,12 +160,19 @@ impl Run {
             Err(TryLockError::WouldBlock) => return Err(RunError::Busy { path: root.into() }),
             Err(TryLockError::Error(error)) => return Err(io("lock", &lock_path)(error)),
         }
+        for folder in [root.to_path_buf(), root.join("samples"), root.join("checkpoints")] {
+            atomic::remove_leftovers(&folder).map_err(io("tidy", &folder))?;
+        }
         let damaged = |error: String| RunError::Damaged { path: root.into(), reason: error };
+        let write = |name: &str, bytes: &[u8]| {
+            let path = root.join(name);
+            atomic::write_durably(&path, bytes).map_err(io("write", &path))
+        };
         let yaml = to_yaml(recipe).map_err(|error| damaged(error.to_string()))?;
-        write_atomically(&root.join("recipe.yaml"), yaml.as_bytes())?;
+        write("recipe.yaml", yaml.as_bytes())?;
         let json = serde_json::to_string_pretty(info).map_err(|error| damaged(error.to_string()))?;
         // Last, since a folder with a run.json counts as a run.
-        write_atomically(&root.join("run.json"), format!("{json}\n").as_bytes())?;
+        write("run.json", format!("{json}\n").as_bytes())?;
         Ok(Self { root: root.into(), _lock: lock })
     }
 
@@ -206,7 +209,9 @@ impl Run {
 pub fn check_writable(root: &Path) -> Result<(), RunError> {
     let existing = root.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."));
     let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
-    let io = |source| RunError::Io { action: "write into", path: existing.into(), source };
-    let mut probe = tempfile::tempfile_in(existing).map_err(io)?;
-    probe.write_all(b"x").map_err(io)
+    atomic::try_writing(existing).map_err(|source| RunError::Io {
+        action: "write into",
+        path: existing.into(),
+        source,
+    })
 }

@@ -21,10 +21,11 @@ impl Signals {
     pub fn listen() -> std::io::Result<Self> {
         let signals = Self { received: Arc::default(), any: Arc::default() };
         for signal in [SIGINT, SIGTERM] {
-            // The order matters: the second signal finds the flag that the first one set.
+            // The order matters: the second signal finds the flag that the first one set, and whoever sees the flag
+            // finds which signal it was.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&signals.any))?;
-            flag::register(signal, Arc::clone(&signals.any))?;
             flag::register_usize(signal, Arc::clone(&signals.received), signal as usize)?;
+            flag::register(signal, Arc::clone(&signals.any))?;
         }
         Ok(signals)
     }

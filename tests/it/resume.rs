@@ -10,7 +10,7 @@ use translate::torch::store::{Stored, read};
 use translate::train::checkpoint;
 
 const SETS: [&str; 7] = [
-    "train.images=40",
+    "train.images=60",
     "train.batch=2",
     "checkpoint.every=2",
     "loss.pool=3",
@@ -33,7 +33,7 @@ fn train(root: &Path, run: &str, threads: usize) -> Child {
 
 /// Waits until `child` has saved after `images` images.
 fn wait_for(root: &Path, run: &str, images: u64, child: &mut Child) {
-    let deadline = Instant::now() + Duration::from_secs(120);
+    let deadline = Instant::now() + Duration::from_secs(900);
     while checkpoint::list(&root.join(run).join("checkpoints"))
         .last()
         .is_none_or(|(saved, _)| *saved < images)
@@ -46,7 +46,7 @@ fn wait_for(root: &Path, run: &str, images: u64, child: &mut Child) {
 
 fn last(root: &Path, run: &str) -> Stored {
     let (images, stored) = checkpoint::newest(&root.join(run).join("checkpoints")).unwrap().unwrap();
-    assert_eq!(images, 40, "{run}");
+    assert_eq!(images, 60, "{run}");
     stored
 }
 
@@ -80,11 +80,12 @@ fn killed_and_interrupted_runs_end_with_the_same_bits() {
         child.kill().unwrap();
         child.wait().unwrap();
 
-        let mut child = train(root, &run, threads);
-        wait_for(root, &run, 26, &mut child);
-        let signal = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-        assert!(signal.success());
-        assert_eq!(child.wait().unwrap().code(), Some(130), "{run}");
+        for (images, signal, status) in [(26, "-INT", 130), (38, "-TERM", 143)] {
+            let mut child = train(root, &run, threads);
+            wait_for(root, &run, images, &mut child);
+            assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+            assert_eq!(child.wait().unwrap().code(), Some(status), "{run}");
+        }
 
         assert!(train(root, &run, threads).wait().unwrap().success(), "{run}");
         assert_equal_bits(root, "straight", &run);

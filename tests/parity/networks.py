@@ -23,8 +23,10 @@ from reference import PatchDiscriminator, PixelDiscriminator, ResnetGenerator, U
 NETS = {"resnet": ResnetGenerator, "unet": UnetGenerator, "patch": PatchDiscriminator, "pixel": PixelDiscriminator}
 
 
-def resnet(width, blocks, norm, dropout=False, upsample="transpose"):
-    return dict(kind="resnet", width=width, blocks=blocks, norm=norm, dropout=dropout, upsample=upsample)
+def resnet(width, blocks, norm, dropout=False, upsample="transpose", skip=False):
+    return dict(
+        kind="resnet", width=width, blocks=blocks, norm=norm, dropout=dropout, upsample=upsample, skip=skip
+    )
 
 
 def unet(width, downs, norm, dropout=False):
@@ -50,6 +52,7 @@ CASES = {
     "resnet_batch_dropout": (resnet(8, 2, "batch", dropout=True), (2, 24, 32)),
     "resnet_instance_resize": (resnet(8, 2, "instance", upsample="resize"), (2, 24, 32)),
     "resnet_none_resize": (resnet(8, 1, "none", upsample="resize"), (2, 32, 24)),
+    "resnet_instance_skip": (resnet(8, 2, "instance", skip=True), (2, 24, 32)),
     "unet_instance_5": (unet(8, 5, "instance"), (2, 64, 96)),
     "unet_batch_5": (unet(8, 5, "batch"), (3, 32, 64)),
     "unet_none_5": (unet(4, 5, "none"), (2, 64, 32)),

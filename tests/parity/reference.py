@@ -61,7 +61,7 @@ class ResnetBlock(nn.Module):
 class ResnetGenerator(nn.Module):
     """Two stride-2 convolutions down, residual blocks, two upsamplings; height and width divide by 4."""
 
-    def __init__(self, width=64, blocks=9, norm="instance", dropout=False, upsample="transpose"):
+    def __init__(self, width=64, blocks=9, norm="instance", dropout=False, upsample="transpose", skip=False):
         super().__init__()
         bias = has_bias(norm)
         layers = [nn.ReflectionPad2d(3), nn.Conv2d(3, width, 7, bias=bias)]
@@ -71,11 +71,13 @@ class ResnetGenerator(nn.Module):
         layers += [ResnetBlock(4 * width, norm, dropout) for _ in range(blocks)]
         for c in (2 * width, width):
             layers += [upsampling(2 * c, c, bias, upsample), norm_layer(norm, c), nn.ReLU()]
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, 3, 7), nn.Tanh()]
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, 3, 7)]
         self.model = nn.Sequential(*layers)
+        self.skip = skip
 
     def forward(self, x):
-        return self.model(x)
+        change = self.model(x)
+        return torch.tanh(change + torch.atanh(0.9 * x) if self.skip else change)
 
 
 def upsampling(c_in, c_out, bias, upsample):

@@ -1,6 +1,5 @@
 //! One identity: everything that both of its drawings show, sampled from a seed and an index.
 
-use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value};
 
@@ -8,25 +7,7 @@ use super::color::{Rgb, hue, mix, scale};
 use super::palette::{
     ClothesColor, Expression, EyeColor, Fringe, HairColor, HairStyle, Neckline, Scene, Skin,
 };
-
-/// What a random stream is for; part of its key, so that streams never overlap.
-#[derive(Clone, Copy)]
-pub enum Purpose {
-    /// The parameters of a person.
-    Identity = 1,
-    /// Sensor noise of the photo.
-    Grain = 2,
-}
-
-/// The `ChaCha8` stream whose key is (seed, purpose, index): equal keys give equal numbers, whatever was
-/// drawn before.
-pub fn stream(seed: u64, purpose: Purpose, index: u64) -> ChaCha8Rng {
-    let mut key = [0; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
-    key[8..16].copy_from_slice(&(purpose as u64).to_le_bytes());
-    key[16..24].copy_from_slice(&index.to_le_bytes());
-    ChaCha8Rng::from_seed(key)
-}
+use crate::random::{Purpose, coin, stream, uniform_below, unit_f32};
 
 /// Where the head is and which way it faces. Lengths are in portrait units: the image spans -1 to 1.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,7 +96,7 @@ impl Person {
             hair_color: pick(&mut rng, HairColor::ALL),
             hair_style: pick(&mut rng, HairStyle::ALL),
             fringe: pick(&mut rng, Fringe::ALL),
-            mirrored: rng.random(),
+            mirrored: coin(&mut rng),
             eye_color: pick(&mut rng, EyeColor::ALL),
             expression: pick(&mut rng, Expression::ALL),
             pose: Pose {
@@ -164,24 +145,24 @@ impl Person {
 }
 
 fn pick<T: Copy>(rng: &mut ChaCha8Rng, values: &[T]) -> T {
-    values[rng.random_range(0..values.len() as u32) as usize]
+    values[uniform_below(rng, values.len() as u64) as usize]
 }
 
 /// A number from `-reach` to `reach`.
 fn spread(rng: &mut ChaCha8Rng, reach: f32) -> f32 {
-    reach * (2.0 * rng.random::<f32>() - 1.0)
+    reach * (2.0 * unit_f32(rng) - 1.0)
 }
 
 fn backdrop(rng: &mut ChaCha8Rng) -> Backdrop {
     let scene = pick(rng, Scene::ALL);
     // Leaves are of a green to a golden hue, everything else of any.
-    let turns = rng.random::<f32>();
+    let turns = unit_f32(rng);
     let turns = if scene == Scene::Leaves { 0.12 + 0.3 * turns } else { turns };
     let second = turns + spread(rng, 0.16);
     let muted = |turns: f32, gray: f32, value: f32| scale(mix(hue(turns), [gray; 3], 0.62), value);
-    let (dark, bright) = (0.36 + 0.2 * rng.random::<f32>(), 0.7 + 0.2 * rng.random::<f32>());
+    let (dark, bright) = (0.36 + 0.2 * unit_f32(rng), 0.7 + 0.2 * unit_f32(rng));
     let colors = [muted(turns, 0.6, dark), muted(second, 0.75, bright)];
-    Backdrop { scene, colors, places: std::array::from_fn(|_| rng.random()) }
+    Backdrop { scene, colors, places: std::array::from_fn(|_| unit_f32(rng)) }
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
 //! The photo style: smooth shading from the light, soft edges, strands of hair, small eyes, grain.
 
 use image::RgbImage;
-use rand::RngExt;
 
 use super::background;
 use super::canvas::{Canvas, Mask, Point, distance};
 use super::color::{Rgb, luma, mix, rgb, saturate, scale, smoothstep, times};
 use super::curve::{Path, ellipse};
-use super::person::{Purpose, stream};
 use super::{Sitter, Style, light};
+use crate::random::{Purpose, stream, unit_f32};
 
 /// What unlit skin keeps of each channel: light scattered in the skin reddens its shadows.
 const SKIN_SHADOW: Rgb = [0.64, 0.50, 0.46];
@@ -210,10 +209,10 @@ impl Sitter<'_> {
         canvas.shrink(factor, |p, color| {
             let muted = saturate(color, 0.94);
             let vignette = 1.02 - 0.09 * (p[0] * p[0] + p[1] * p[1]);
-            let common = 2.0 * grain.random::<f32>() - 1.0;
+            let common = 2.0 * unit_f32(&mut grain) - 1.0;
             let bright = GRAIN * (0.6 + 0.4 * luma(color));
             muted.map(|v| {
-                let own = 2.0 * grain.random::<f32>() - 1.0;
+                let own = 2.0 * unit_f32(&mut grain) - 1.0;
                 0.02 + 0.95 * v * vignette + bright * (0.75 * common + 0.4 * own)
             })
         })

@@ -1,0 +1,137 @@
+//! Files that are complete or absent: bytes go to a hidden file beside the target, which then takes its name.
+//!
+//! So a program killed on the way leaves the old file or the new one, never half of one; at worst it leaves a hidden
+//! file, which [`remove_leftovers`] knows by its name.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+const PREFIX: &str = ".translate-";
+const SUFFIX: &str = ".part";
+
+/// Writes `bytes` to `path`, replacing a file that is there.
+///
+/// # Errors
+/// The file system's; a file that was there is untouched then, and nothing is left behind.
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    persist(filled(path, bytes)?, path)
+}
+
+/// As [`write`], and the bytes are on the disk before the file takes its name, so that a power cut is no different from a
+/// kill. Slower: for what cannot be made again.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = filled(path, bytes)?;
+    file.as_file().sync_all()?;
+    persist(file, path)
+}
+
+/// Finds out whether files can be made in `folder` by making one, which is gone at once: permissions alone do not tell.
+///
+/// # Errors
+/// They cannot.
+pub fn try_writing(folder: &Path) -> io::Result<()> {
+    hidden_file(folder)?.write_all(b"x")
+}
+
+/// Removes what writes that were killed left in `folder`. Only for folders that no other process writes to.
+///
+/// # Errors
+/// The file system's.
+pub fn remove_leftovers(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let ours = name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
+        if ours && entry.file_type()?.is_file() {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn filled(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = hidden_file(folder)?;
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
+fn hidden_file(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX).suffix(SUFFIX);
+    // Temporary files are private by default; the result shall have the permissions of any new file.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
+}
+
+fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_else_appears() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        write(&path, b"old").unwrap();
+        write_durably(&path, b"new").unwrap();
+        try_writing(folder.path()).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn a_failure_leaves_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        // A folder that holds something cannot be replaced: the last move fails, after the hidden file was made.
+        fs::create_dir(folder.path().join("b")).unwrap();
+        fs::write(folder.path().join("b/keep"), "").unwrap();
+        for write in [write, write_durably] {
+            write(&folder.path().join("b"), b"new").unwrap_err();
+            write(&folder.path().join("no/where"), b"new").unwrap_err();
+        }
+        try_writing(&folder.path().join("no")).unwrap_err();
+        assert_eq!(names(folder.path()), ["b"]);
+    }
+
+    #[test]
+    fn leftovers_are_known_by_their_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, left) = hidden_file(folder.path()).unwrap().keep().unwrap();
+        assert!(left.exists());
+        for other in [".translate-notes", "translate-a.part", ".part"] {
+            fs::write(folder.path().join(other), "").unwrap();
+        }
+        remove_leftovers(folder.path()).unwrap();
+        assert_eq!(names(folder.path()), [".part", ".translate-notes", "translate-a.part"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_new_file_is_as_readable_as_any_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let [ours, plain] = ["ours", "plain"].map(|name| folder.path().join(name));
+        write(&ours, b"").unwrap();
+        fs::write(&plain, "").unwrap();
+        assert_eq!(fs::metadata(ours).unwrap().permissions(), fs::metadata(plain).unwrap().permissions());
+    }
+}

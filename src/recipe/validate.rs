@@ -1,0 +1,133 @@
+//! The ranges of a recipe's fields and the rules between them.
+
+use super::schema::{DiscriminatorNet, FORMAT, GeneratorNet, Recipe};
+
+/// A value that cannot be used: field path, the value, what was expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` is {value}; expected {expected}")]
+pub struct Invalid {
+    /// Dotted path of the field, such as `loss.identity`.
+    pub field: String,
+    /// The value found.
+    pub value: String,
+    /// What the field can be.
+    pub expected: String,
+}
+
+fn check(ok: bool, field: &str, value: &dyn std::fmt::Display, expected: &str) -> Result<(), Invalid> {
+    if ok {
+        return Ok(());
+    }
+    Err(Invalid { field: field.into(), value: format!("`{value}`"), expected: expected.into() })
+}
+
+impl Recipe {
+    /// Checks ranges and combinations.
+    ///
+    /// # Errors
+    /// The first field that does not fit, with its value and what was expected.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        check(self.format == FORMAT, "format", &self.format, "1, the format that this version reads")?;
+        self.validate_graph()?;
+        self.validate_data()?;
+        let loss = &self.loss;
+        check(loss.cycle >= 0.0, "loss.cycle", &loss.cycle, "a number from 0")?;
+        check(loss.identity >= 0.0, "loss.identity", &loss.identity, "a number from 0")?;
+        let cycles = loss.cycle == 0.0 || self.opposite_arrows().next().is_some();
+        check(cycles, "loss.cycle", &loss.cycle, "0, since no two generators are opposite")?;
+        let identity = loss.identity == 0.0 || loss.cycle > 0.0;
+        check(
+            identity,
+            "loss.identity",
+            &loss.identity,
+            "0 where `loss.cycle` is 0, of which it is a fraction",
+        )?;
+        let optim = &self.optim;
+        check(optim.lr > 0.0 && optim.lr <= 1.0, "optim.lr", &optim.lr, "a number above 0, at most 1")?;
+        for beta in optim.betas {
+            check((0.0..1.0).contains(&beta), "optim.betas", &beta, "two numbers from 0 to below 1")?;
+        }
+        let train = &self.train;
+        check(train.images > 0, "train.images", &train.images, "at least 1")?;
+        check(train.batch > 0, "train.batch", &train.batch, "at least 1")?;
+        check((0.0..=1.0).contains(&train.decay_after), "train.decay_after", &train.decay_after, "0 to 1")?;
+        check(train.decay_stairs > 0, "train.decay_stairs", &train.decay_stairs, "at least 1")?;
+        check((0.0..1.0).contains(&train.ema), "train.ema", &train.ema, "a number from 0 to below 1")?;
+        check(self.checkpoint.every > 0, "checkpoint.every", &self.checkpoint.every, "at least 1 image")?;
+        check(self.checkpoint.keep > 0, "checkpoint.keep", &self.checkpoint.keep, "at least 1")?;
+        check(self.log.every > 0, "log.every", &self.log.every, "at least 1 image")?;
+        check(self.sample.every > 0, "sample.every", &self.sample.every, "at least 1 image")?;
+        check(self.sample.count > 0, "sample.count", &self.sample.count, "at least 1")
+    }
+
+    fn validate_graph(&self) -> Result<(), Invalid> {
+        check(!self.generators.is_empty(), "generators", &"empty", "at least one generator")?;
+        for (name, arrow) in &self.generators {
+            let field = format!("generators.{name}");
+            let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            check(plain, &field, name, "a name of letters, digits and `_`")?;
+            check(
+                arrow.from != arrow.to,
+                &format!("{field}.to"),
+                &arrow.to.name(),
+                "another space than `from`",
+            )?;
+            let judged = self.discriminators.contains_key(&arrow.to);
+            check(judged, "discriminators", &"incomplete", &format!("one for `{}`", arrow.to.name()))?;
+            arrow.net.validate(&field)?;
+        }
+        for (space, discriminator) in &self.discriminators {
+            let field = format!("discriminators.{}", space.name());
+            let used = self.generators.values().any(|arrow| arrow.to == *space);
+            check(used, &field, &"unused", "a space that a generator writes")?;
+            discriminator.net.validate(&field)?;
+        }
+        Ok(())
+    }
+
+    fn validate_data(&self) -> Result<(), Invalid> {
+        let data = &self.data;
+        let stride = self.generators.values().map(|arrow| arrow.net.stride()).max().unwrap_or(1);
+        let least = self.generators.values().map(|arrow| arrow.net.least_size()).max().unwrap_or(1);
+        let fits = data.size.is_multiple_of(stride) && data.size >= least && data.size <= 4096;
+        let expected = format!("a multiple of {stride} (the generators' stride) from {least} to 4096");
+        check(fits, "data.size", &data.size, &expected)?;
+        for (space, discriminator) in &self.discriminators {
+            let least = discriminator.net.least_size();
+            let expected =
+                format!("at least {least}, below which the discriminator of `{}` sees nothing", space.name());
+            check(data.size >= least, "data.size", &data.size, &expected)?;
+        }
+        let load = data.load_size >= data.size && data.load_size <= 8192;
+        check(load, "data.load_size", &data.load_size, &format!("from `data.size` ({}) to 8192", data.size))
+    }
+}
+
+impl GeneratorNet {
+    fn validate(&self, field: &str) -> Result<(), Invalid> {
+        match self {
+            Self::Resnet(c) => {
+                check((1..=1024).contains(&c.width), &format!("{field}.net.width"), &c.width, "1 to 1024")?;
+                check((1..=64).contains(&c.blocks), &format!("{field}.net.blocks"), &c.blocks, "1 to 64")
+            }
+            Self::Unet(c) => {
+                check((1..=1024).contains(&c.width), &format!("{field}.net.width"), &c.width, "1 to 1024")?;
+                check((5..=12).contains(&c.downs), &format!("{field}.net.downs"), &c.downs, "5 to 12")
+            }
+        }
+    }
+}
+
+impl DiscriminatorNet {
+    fn validate(&self, field: &str) -> Result<(), Invalid> {
+        match self {
+            Self::Patch(c) => {
+                check((1..=1024).contains(&c.width), &format!("{field}.net.width"), &c.width, "1 to 1024")?;
+                check((1..=8).contains(&c.layers), &format!("{field}.net.layers"), &c.layers, "1 to 8")
+            }
+            Self::Pixel(c) => {
+                check((1..=1024).contains(&c.width), &format!("{field}.net.width"), &c.width, "1 to 1024")
+            }
+        }
+    }
+}
