@@ -155,7 +155,7 @@ fn flags(recipe: &Recipe) -> Result<Vec<String>> {
         ("width", net.width),
         ("blocks", net.blocks as i64),
         ("disc-width", judge.width),
-        ("layers", judge.layers as i64),
+        ("layers", i64::from(judge.layers)),
         ("warmup", WARM_UP as i64),
         ("threads", i64::from(tch::get_num_threads())),
     ];
