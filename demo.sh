@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")"
 out=${1:-demo}
-translate=target/release/translate
+translate=${CARGO_TARGET_DIR:-target}/release/translate
 
 [ -e "$out/faces" ] || $translate demo-data "$out/faces"
 faces=$out/faces
@@ -15,7 +15,7 @@ run=$out/run
 $translate train "$faces/photos" "$faces/anime" -r demo --run "$run"
 $translate apply "$run" "$faces/holdout/photos" -o "$out/drawn" --overwrite
 $translate eval "$run" "$faces/holdout/photos" "$faces/anime" --pairs "$faces/holdout/anime" \
-    --picture "$out/photos-to-anime.png"
+    --picture "$out/photos-to-anime.png" --overwrite
 $translate eval "$run" "$faces/holdout/anime" "$faces/photos" --to photos --pairs "$faces/holdout/photos" \
-    --picture "$out/anime-to-photos.png"
+    --picture "$out/anime-to-photos.png" --overwrite
 echo "look at $out/photos-to-anime.png and $out/anime-to-photos.png: source, translation, true answer"

@@ -23,19 +23,42 @@ cache=${TRANSLATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/translate}
 key=$(printf '%s' "$packages $(python3 -c 'import platform; print(platform.python_version(), platform.machine())')" | cksum | cut -d' ' -f1)
 venv=$cache/torch-$torch-$key
 
+# Debian's bare python3 has venv but no pip to put into it: then pip's own wheel, which runs as it is, installs itself.
+venv_with_fetched_pip() {
+    rm -rf "$venv"
+    python3 -m venv --without-pip "$venv" || {
+        echo "error: \`python3 -m venv\` cannot make a virtual environment in $venv" >&2
+        echo "hint: Python 3.10 or newer is needed; or set LIBTORCH to a libtorch $torch of yours" >&2
+        exit 2
+    }
+    "$venv/bin/python" - "$venv/pip.whl" <<'END'
+import hashlib, json, sys, urllib.parse, urllib.request
+
+index = "https://pypi.org/pypi/pip/json"
+def fetch(url):
+    return urllib.request.urlopen(urllib.parse.urljoin(index, url), timeout=60).read()
+
+files = json.loads(fetch(index))["urls"]
+wheel = next(file for file in files if file["packagetype"] == "bdist_wheel")
+data = fetch(wheel["url"])
+if hashlib.sha256(data).hexdigest() != wheel["digests"]["sha256"]:
+    sys.exit("error: pip's wheel arrived damaged\nhint: run this again")
+with open(sys.argv[1], "wb") as file:
+    file.write(data)
+END
+    "$venv/bin/python" "$venv/pip.whl/pip" install --quiet --disable-pip-version-check --ignore-installed pip
+    rm "$venv/pip.whl"
+}
+
 if [ ! -e "$venv/complete" ]; then
     mkdir -p "$cache"
     # One set-up at a time: a second clone waits for the first one's download instead of breaking it.
     if command -v flock >/dev/null 2>&1 && [ -z "${TRANSLATE_SETUP_LOCKED:-}" ]; then
-        TRANSLATE_SETUP_LOCKED=1 exec flock "$cache/lock" sh "$0"
+        TRANSLATE_SETUP_LOCKED=1 exec flock "$cache/lock" sh ./setup.sh
     fi
     echo "set-up: PyTorch $torch (4.7 GB once installed) into $venv" >&2
     rm -rf "$venv"
-    python3 -m venv "$venv" || python3 -m virtualenv "$venv" || {
-        echo "error: \`python3 -m venv\` cannot make a virtual environment" >&2
-        echo "hint: on Debian and Ubuntu, \`apt-get install python3-venv\`; or set LIBTORCH to a libtorch $torch of yours" >&2
-        exit 2
-    }
+    python3 -m venv "$venv" 2>/dev/null || venv_with_fetched_pip
     # shellcheck disable=SC2086  # a list of words
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check $packages
     touch "$venv/complete"

@@ -21,6 +21,8 @@ const STEPS: u64 = 40;
 const WARM_UP: u64 = 3;
 
 fn main() -> Result<()> {
+    // As the program does.
+    translate::torch::keep_freed_memory();
     // Cargo passes `--bench`.
     let mut recipes: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     if recipes.is_empty() {

@@ -11,6 +11,7 @@ pub mod eval;
 pub mod loss;
 pub mod model;
 pub mod nets;
+pub mod panics;
 pub mod random;
 pub mod recipe;
 pub mod torch;

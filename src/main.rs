@@ -6,7 +6,7 @@ fn main() -> ExitCode {
     match translate::cli::run() {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
-            eprintln!("error: {failure}");
+            translate::cli::tell(format_args!("error: {failure}"));
             ExitCode::from(failure.status)
         }
     }

@@ -22,6 +22,12 @@ impl Batch {
         [self.count, self.height as usize, self.width as usize, 3]
     }
 
+    /// Its images as batches of one, in order.
+    pub(super) fn one_by_one(&self) -> impl Iterator<Item = Self> {
+        let one = |pixels: &[u8]| Self { count: 1, pixels: pixels.to_vec(), ..*self };
+        self.pixels.chunks_exact(self.pixels.len() / self.count.max(1)).map(one)
+    }
+
     /// Whether `pixels` has as many bytes as the shape says.
     pub(super) fn is_whole(&self) -> bool {
         self.pixels.len() == self.shape().iter().product::<usize>()

@@ -15,7 +15,7 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use thiserror::Error;
 
-use super::batch::{Batch, Decoded, Group, GroupLimits, Groups, Source};
+use super::batch::{Batch, Decoded, GroupLimits, Groups, Source};
 use super::pad::{Padded, padded_size};
 use super::plan::{Item, Plan};
 use super::worker::{Read, Write, Written, cost};
@@ -28,6 +28,9 @@ const WAITING_PIXELS: u64 = 1 << 24;
 const OPEN_GROUPS: usize = 8;
 /// Pixels in memory; 3 bytes each, doubled for a moment while an image is padded or a batch put together.
 const HELD_PIXELS: u64 = 1 << 27;
+
+/// Translates a batch into one of the same shape, or says why it cannot.
+pub type Network<'a> = dyn FnMut(&Batch) -> Result<Batch, String> + 'a;
 
 /// How to run a plan.
 #[derive(Clone, Copy, Debug)]
@@ -85,20 +88,18 @@ pub struct Summary {
 }
 
 /// Translates every image of `plan` through `network`, which gets `[count, height, width, 3]` sRGB bytes and
-/// gives the same shape back, and writes it at its own size.
+/// gives the same shape back or says why not, and writes it at its own size.
 ///
-/// A file that cannot be read or written is reported and the rest go on. Once `interrupt` is set, no further
-/// batch is started; what was translated is written, and every file is whole.
-///
-/// # Errors
-/// The network's error stops the run; what was translated before it is written.
-pub fn run<E>(
+/// An image that cannot be read, translated or written is reported and the rest go on; the images of a batch that
+/// failed are tried again one by one. Once `interrupt` is set, no further batch is started; what was translated is
+/// written, and every file is whole.
+pub fn run(
     plan: &Plan,
     options: &PipelineOptions,
     interrupt: &AtomicBool,
-    network: &mut dyn FnMut(Batch) -> Result<Batch, E>,
+    network: &mut Network<'_>,
     progress: &mut dyn FnMut(Progress<'_>),
-) -> Result<Summary, E> {
+) -> Summary {
     let limits = GroupLimits {
         batch: options.batch.max(1),
         batch_pixels: BATCH_PIXELS,
@@ -108,15 +109,15 @@ pub fn run<E>(
     run_within(limits, HELD_PIXELS, plan, options, interrupt, network, progress)
 }
 
-fn run_within<E>(
+fn run_within(
     limits: GroupLimits,
     held_limit: u64,
     plan: &Plan,
     options: &PipelineOptions,
     interrupt: &AtomicBool,
-    network: &mut dyn FnMut(Batch) -> Result<Batch, E>,
+    network: &mut Network<'_>,
     progress: &mut dyn FnMut(Progress<'_>),
-) -> Result<Summary, E> {
+) -> Summary {
     let threads = options.threads.max(1);
     let (reads, read_jobs) = unbounded::<Read>();
     let (writes, write_jobs) = unbounded::<Write>();
@@ -149,10 +150,9 @@ fn run_within<E>(
             summary: Summary { skipped: plan.existing, ..Summary::default() },
             progress,
         };
-        let outcome = flow.work(interrupt, network);
+        flow.work(interrupt, network);
         abandoned.store(true, Ordering::Relaxed);
-        let summary = flow.finish();
-        outcome.map(|()| summary)
+        flow.finish()
     })
 }
 
@@ -179,21 +179,18 @@ struct Flow<'p, 'f> {
 }
 
 impl<'p> Flow<'p, '_> {
-    fn work<E>(
-        &mut self,
-        interrupt: &AtomicBool,
-        network: &mut dyn FnMut(Batch) -> Result<Batch, E>,
-    ) -> Result<(), E> {
+    fn work(&mut self, interrupt: &AtomicBool, network: &mut Network<'_>) {
         self.next = self.upcoming();
         loop {
             if interrupt.load(Ordering::Relaxed) {
                 self.summary.interrupted = true;
-                return Ok(());
+                return;
             }
             self.read_ahead();
             let last = self.next.is_none() && self.pending.is_empty();
-            if let Some(group) = self.groups.ready(last) {
-                self.translate(group, network)?;
+            if let Some(mut group) = self.groups.ready(last) {
+                let batch = group.take_batch();
+                self.translate(group.images, &batch, network);
             } else if let Some((source, reply)) = self.pending.pop_front() {
                 self.receive(source, &reply);
             } else if self.next.is_some() {
@@ -202,7 +199,7 @@ impl<'p> Flow<'p, '_> {
                     self.account(written);
                 }
             } else {
-                return Ok(());
+                return;
             }
             while let Ok(written) = self.results.try_recv() {
                 self.account(written);
@@ -240,27 +237,34 @@ impl<'p> Flow<'p, '_> {
         }
     }
 
-    fn translate<E>(
-        &mut self,
-        mut group: Group<'p>,
-        network: &mut dyn FnMut(Batch) -> Result<Batch, E>,
-    ) -> Result<(), E> {
-        let batch = group.take_batch();
-        let expected = batch.shape();
-        let batch = Arc::new(network(batch)?);
-        if batch.shape() != expected || !batch.is_whole() {
-            let reason = format!("the network gave {:?} back, expected {expected:?}", batch.shape());
-            group.images.into_iter().for_each(|(source, _)| self.give_up(source, reason.clone()));
-            return Ok(());
+    /// `batch` holds the pixels of `images`.
+    fn translate(&mut self, images: Vec<(Source<'p>, Decoded)>, batch: &Batch, network: &mut Network<'_>) {
+        let translated = network(batch).and_then(|translated| {
+            let fits = translated.shape() == batch.shape() && translated.is_whole();
+            let misfit =
+                || format!("the network gave {:?} back, expected {:?}", translated.shape(), batch.shape());
+            if fits { Ok(translated) } else { Err(misfit()) }
+        });
+        match translated {
+            Ok(translated) => self.write(images, &Arc::new(translated)),
+            // Together they may have been too much, and one that cannot be translated must not take the others along.
+            Err(_) if images.len() > 1 => {
+                for (image, alone) in images.into_iter().zip(batch.one_by_one()) {
+                    self.translate(vec![image], &alone, network);
+                }
+            }
+            Err(reason) => images.into_iter().for_each(|(source, _)| self.give_up(source, reason.clone())),
         }
-        for (position, (source, Decoded { width, height, .. })) in group.images.into_iter().enumerate() {
-            let job = Write { source, width, height, batch: Arc::clone(&batch), position };
+    }
+
+    fn write(&mut self, images: Vec<(Source<'p>, Decoded)>, batch: &Arc<Batch>) {
+        for (position, (source, Decoded { width, height, .. })) in images.into_iter().enumerate() {
+            let job = Write { source, width, height, batch: Arc::clone(batch), position };
             match self.writes.send(job) {
                 Ok(()) => self.writing += 1,
                 Err(_) => self.give_up(source, "the writing threads have stopped".into()),
             }
         }
-        Ok(())
     }
 
     fn account(&mut self, written: Written<'p>) {

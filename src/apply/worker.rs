@@ -1,7 +1,6 @@
 //! What the threads beside the network do with one image: decode and pad it, crop and write it.
 
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
@@ -12,6 +11,7 @@ use super::pipeline::PipelineOptions;
 use super::plan::Item;
 use crate::data::decode::{decode, probe};
 use crate::data::encode::encode;
+use crate::panics::catch;
 
 /// An image to decode, and where the run waits for it.
 pub(super) struct Read<'p> {
@@ -52,7 +52,7 @@ impl<'p> Write<'p> {
     pub fn perform(self) -> Written<'p> {
         // A report that never comes would leave the run waiting, so even an encoder's panic has to become
         // one.
-        let result = catch_unwind(AssertUnwindSafe(|| self.write()))
+        let result = catch(|| self.write())
             .unwrap_or_else(|_| Err("its encoder failed: choose another format".into()));
         Written { source: self.source, pixels: u64::from(self.width) * u64::from(self.height), result }
     }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::progress::{bar, say, warn};
-use super::{Failure, print};
+use super::{Failure, at_least_one, print, thread_count};
+use crate::apply::batch::Batch;
 use crate::apply::pipeline::{self, PipelineOptions, Progress};
 use crate::apply::plan::{Plan, PlanOptions};
 use crate::data::encode::Format;
@@ -38,10 +39,10 @@ pub struct Args {
     #[arg(long)]
     overwrite: bool,
     /// Images of equal size that go through the network together
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, value_parser = at_least_one)]
     batch: usize,
     /// Threads that read, and as many that write
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = thread_count)]
     threads: usize,
     /// `auto`, `cpu`, `cuda` or `cuda:N`
     #[arg(long, default_value = "auto")]
@@ -69,15 +70,11 @@ pub fn run(args: Args) -> Result<u8, Failure> {
     let signals = Signals::listen()?;
 
     let bar = bar(plan.items.len() as u64, "{wide_bar} {pos}/{len} images, {per_sec}, {eta} left");
-    say(
-        &bar,
-        &format!(
-            "translating {} images to {} on {}",
-            plan.items.len(),
-            translator.domain(),
-            device::name(device)
-        ),
-    );
+    let (count, domain, device) = (plan.items.len(), translator.domain(), device::name(device));
+    say(&bar, format_args!("translating {count} images to {domain} on {device}"));
+    for left_out in &plan.warnings {
+        warn(&bar, format_args!("left out {left_out}"));
+    }
     let options = PipelineOptions {
         batch: args.batch,
         multiple: translator.stride(),
@@ -87,18 +84,17 @@ pub fn run(args: Args) -> Result<u8, Failure> {
     let mut progress = |event: Progress<'_>| {
         bar.inc(1);
         if let Progress::Failed(failed) = event {
-            warn(&bar, &format!("skipped `{}`: {}", failed.path.display(), failed.reason));
+            warn(&bar, format_args!("skipped {failed}"));
         }
     };
-    let mut network = |batch| translator.translate(&batch);
+    let mut network = |batch: &Batch| translator.translate(batch).map_err(|error| error.to_string());
     let summary = pipeline::run(&plan, &options, signals.flag(), &mut network, &mut progress);
     bar.finish_and_clear();
-    let summary = summary.map_err(Failure::midway)?;
     let (done, skipped, failed) = (summary.done, summary.skipped, summary.failed.len());
     let existed = if skipped > 0 { ", left as they were (`--overwrite` makes them again)" } else { "" };
     print(format!("{done} translated, {failed} failed, {skipped} existed{existed}"));
     match signals.exit_status().filter(|_| summary.interrupted) {
         Some(status) => Ok(status),
-        None => Ok(u8::from(failed > 0)),
+        None => Ok(u8::from(failed > 0 || !plan.warnings.is_empty())),
     }
 }

@@ -5,7 +5,7 @@ use tch::Cuda;
 
 use super::{Failure, print};
 use crate::device::cuda_devices;
-use crate::torch::{LIBTORCH, VERSION};
+use crate::torch::{LIBTORCH, version};
 
 /// Show libtorch, devices and threads, and what to do when something is missing
 #[derive(Debug, Parser)]
@@ -15,7 +15,7 @@ pub struct Args {}
 #[allow(clippy::unnecessary_wraps, reason = "every subcommand has this shape")]
 pub fn run() -> Result<u8, Failure> {
     print(crate::PROGRAM);
-    print(format!("libtorch     {VERSION}, built against `{LIBTORCH}`"));
+    print(format!("libtorch     {}, built against `{LIBTORCH}`", version()));
     let loaded = loaded_libtorch();
     match &loaded {
         Some(path) if path != &format!("{LIBTORCH}/libtorch_cpu.so") => {
@@ -25,8 +25,8 @@ pub fn run() -> Result<u8, Failure> {
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     print(format!("CPU          {cores} cores, {} threads for a network", tch::get_num_threads()));
-    if (tch::get_num_threads() as usize) < cores {
-        print("             hint: unset OMP_NUM_THREADS, or set it to the number of cores, to use them all");
+    if (tch::get_num_threads() as usize) < cores && std::env::var_os("OMP_NUM_THREADS").is_some() {
+        print("             hint: OMP_NUM_THREADS is set; without it, all cores are used");
     }
     print(format!("CUDA driver  {}", driver_version().unwrap_or_else(|| "none found".into())));
     match cuda_devices() {

@@ -1,11 +1,13 @@
 //! `translate eval`: how good translations are, in numbers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use indicatif::ProgressBar;
 
+use super::progress::tell;
 use super::{Failure, print};
+use crate::atomic;
 use crate::data::encode::{Format, encode};
 use crate::device;
 use crate::eval::report::{Distances, Report, Request, Scores, evaluate};
@@ -37,6 +39,9 @@ pub struct Args {
     /// Draw sources, translations and answers side by side into this PNG
     #[arg(long, value_name = "PNG")]
     picture: Option<PathBuf>,
+    /// Draw the picture over one that exists
+    #[arg(long)]
+    overwrite: bool,
     /// Rows of the picture
     #[arg(long, default_value_t = 8)]
     rows: usize,
@@ -54,6 +59,9 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let device = device::parse(&args.device)?;
+    if let Some(picture) = &args.picture {
+        check_picture(picture, args.overwrite)?;
+    }
     let model = model::open(&args.model, device)?;
     let translator = model.translator(args.to.as_deref(), device)?;
     let size = args.size.unwrap_or(model.recipe.data.size);
@@ -76,13 +84,26 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     bar.finish_and_clear();
     let report = report?;
     for skipped in &report.skipped {
-        eprintln!("warning: skipped {skipped}");
-    }
-    if let (Some(path), Some(picture)) = (&args.picture, &report.picture) {
-        encode(picture, Format::Png, path)?;
+        tell(format_args!("warning: skipped {skipped}"));
     }
     print(if args.json { serde_json::to_string_pretty(&report)? } else { table(&report) });
+    if let (Some(path), Some(picture)) = (&args.picture, &report.picture) {
+        encode(picture, Format::Png, path).map_err(Failure::midway)?;
+    }
     Ok(u8::from(!report.skipped.is_empty()))
+}
+
+/// Found out before the work rather than after it.
+fn check_picture(picture: &Path, overwrite: bool) -> Result<(), Failure> {
+    let name = picture.display();
+    if picture.exists() && !overwrite {
+        Err(anyhow::anyhow!("`--picture {name}` exists\nhint: name another file, or add `--overwrite`"))?;
+    }
+    let folder = picture.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let cannot = |error| {
+        anyhow::anyhow!("cannot write `--picture {name}`: {error}\nhint: name a file in a folder of yours")
+    };
+    Ok(atomic::try_writing(folder).map_err(cannot)?)
 }
 
 fn table(report: &Report) -> String {

@@ -15,6 +15,10 @@ use std::fmt::{self, Display};
 
 use clap::{Parser, Subcommand};
 
+use crate::torch::keep_freed_memory;
+
+pub use progress::tell;
+
 /// Translate between two folders of images that nobody paired
 #[derive(Debug, Parser)]
 #[command(
@@ -73,6 +77,7 @@ impl Failure {
 /// # Errors
 /// What the user has to be told, with the exit status to end with.
 pub fn run() -> Result<u8, Failure> {
+    keep_freed_memory();
     match Cli::parse().command {
         Command::Train(args) => train::run(args),
         Command::Apply(args) => apply::run(args),
@@ -81,6 +86,18 @@ pub fn run() -> Result<u8, Failure> {
         Command::Recipe(args) => recipe::run(&args),
         Command::Doctor(_) => doctor::run(),
     }
+}
+
+/// Reads a number of threads.
+fn thread_count(text: &str) -> Result<usize, String> {
+    const MOST: usize = 256;
+    let count = text.parse().ok().filter(|count| (1..=MOST).contains(count));
+    count.ok_or_else(|| format!("expected 1 to {MOST}"))
+}
+
+/// Reads a count of something.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "expected a number from 1".to_string())
 }
 
 /// Writes a result to stdout. A closed pipe (`| head`) is no failure.

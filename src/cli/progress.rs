@@ -1,9 +1,10 @@
 //! How progress is told: bars where stderr is a terminal, plain lines where it is not.
 
+use std::fmt::Display;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal as _;
 
 /// A bar of `len` units on stderr, invisible where stderr is no terminal.
 pub fn bar(len: u64, template: &str) -> ProgressBar {
@@ -19,14 +20,19 @@ pub fn bar(len: u64, template: &str) -> ProgressBar {
     bar
 }
 
+/// Writes a line to stderr. A stderr that nobody reads any more (`2>&1 | head`) does not end the work.
+pub fn tell(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// Writes a line to stderr above the bar.
-pub fn say(bar: &ProgressBar, line: &str) {
-    bar.suspend(|| eprintln!("{line}"));
+pub fn say(bar: &ProgressBar, line: impl Display) {
+    bar.suspend(|| tell(line));
 }
 
 /// Writes a warning to stderr above the bar.
-pub fn warn(bar: &ProgressBar, warning: &dyn std::fmt::Display) {
-    say(bar, &format!("warning: {warning}"));
+pub fn warn(bar: &ProgressBar, warning: impl Display) {
+    say(bar, format_args!("warning: {warning}"));
 }
 
 /// Seconds in words: `3 hours`, `2 minutes`.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Parser;
 use indicatif::ProgressBar;
 
-use super::progress::{bar, in_words, say, warn};
-use super::{Failure, print};
+use super::progress::{bar, in_words, say, tell, warn};
+use super::{Failure, print, thread_count};
 use crate::device;
 use crate::nets::Graph;
 use crate::recipe::to_yaml;
@@ -14,7 +14,7 @@ use crate::torch::guard;
 use crate::train::events::Tick;
 use crate::train::plan::{Plan, PlanError, Request};
 use crate::train::signals::Signals;
-use crate::train::trainer::{Event, Outcome, train};
+use crate::train::trainer::{Event, Outcome, Trainer};
 
 /// Hours of training on a CPU from which on a smaller recipe is named.
 const LONG_HOURS: f64 = 24.0;
@@ -50,10 +50,11 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', value_name = "X,Y")]
     names: Option<Vec<String>>,
     /// Threads that read images; the result does not depend on it
-    #[arg(long, default_value_t = default_threads())]
+    #[arg(long, default_value_t = default_threads(), value_parser = thread_count)]
     threads: usize,
-    /// Megabytes of decoded images to keep in memory; what does not fit is read again each time
-    #[arg(long, default_value_t = 4096, value_name = "MB")]
+    /// Megabytes of decoded images to keep in memory; what does not fit is read again each time, and damage in it found only
+    /// then
+    #[arg(long, default_value_t = 4096, value_name = "MB", value_parser = clap::value_parser!(u64).range(..=1 << 40))]
     cache: u64,
     /// Print the plan and the complete recipe, and stop
     #[arg(long)]
@@ -77,18 +78,15 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         names: args.names,
         device,
         cache: args.cache << 20,
-        threads: args.threads.max(1),
+        threads: args.threads,
     };
     let reading = ProgressBar::no_length();
-    if !args.dry_run {
-        reading.set_draw_target(indicatif::ProgressDrawTarget::stderr());
-    }
     let plan = Plan::new(&request, &|| reading.inc(1));
     reading.finish_and_clear();
     let plan = match plan {
         // So that a script can say `train` again and again.
         Err(finished @ PlanError::Finished { .. }) => {
-            eprintln!("nothing to do: {finished}");
+            tell(format_args!("nothing to do: {finished}"));
             return Ok(0);
         }
         plan => plan?,
@@ -101,19 +99,23 @@ pub fn run(args: Args) -> Result<u8, Failure> {
     let root = plan.root.clone();
     let signals = Signals::listen()?;
     let mut screen = Screen::new(&plan);
-    let outcome = train(plan, std::env::args().collect(), &signals, &mut |event| screen.show(&event));
+    let mut trainer = Trainer::open(plan, std::env::args().collect())?;
+    let outcome = trainer.run(&signals, &mut |event| screen.show(&event));
     screen.bar.finish_and_clear();
     match outcome.map_err(Failure::midway)? {
         Outcome::Finished => {
-            eprintln!("done: model `{0}/model.safetensors`, samples in `{0}/samples`", root.display());
-            eprintln!("next: translate apply {} FOLDER -o OUT", root.display());
+            tell(format_args!(
+                "done: model `{0}/model.safetensors`, samples in `{0}/samples`",
+                root.display()
+            ));
+            tell(format_args!("next: translate apply {} FOLDER -o OUT", root.display()));
             Ok(0)
         }
         Outcome::Interrupted(status) => {
-            eprintln!(
+            tell(format_args!(
                 "stopped: everything is saved in `{}`; the same command goes on from here",
                 root.display()
-            );
+            ));
             Ok(status)
         }
     }
@@ -123,40 +125,40 @@ pub fn run(args: Args) -> Result<u8, Failure> {
 fn tell_plan(plan: &Plan) -> Result<(), Failure> {
     let recipe = &plan.recipe;
     for warning in &plan.warnings {
-        eprintln!("warning: {warning}");
+        tell(format_args!("warning: {warning}"));
     }
     for ((space, name), side) in plan.domains.iter().zip(&plan.sides) {
         let skipped = side.skipped().len();
         let folder = side.root().display();
-        eprintln!(
+        tell(format_args!(
             "{}         {name}: {} images, {} of them in memory, {skipped} skipped, from `{folder}`",
             space.name(),
             side.len(),
             side.kept()
-        );
+        ));
     }
     let graph = guard("cpu", || Graph::build(recipe, tch::Device::Cpu))?;
     let count =
         |net: &crate::nets::Network| format!("{:.2} M parameters", net.parameter_count() as f64 / 1e6);
     for (name, node) in &graph.generators {
         let (from, to) = (&plan.domains[&node.from], &plan.domains[&node.to]);
-        eprintln!("generator {name}: {from} to {to}, {}", count(&node.net));
+        tell(format_args!("generator {name}: {from} to {to}, {}", count(&node.net)));
     }
     for (space, node) in &graph.discriminators {
-        eprintln!("discriminator {}: {}, {}", space.name(), plan.domains[space], count(&node.net));
+        tell(format_args!("discriminator {}: {}, {}", space.name(), plan.domains[space], count(&node.net)));
     }
     let (train, steps) = (&recipe.train, recipe.steps());
     let epochs = train.images as f64 / plan.epoch_length() as f64;
-    eprintln!(
+    tell(format_args!(
         "training  {} images in {steps} steps of {} ({epochs:.1} epochs) at {2}×{2} on {3}",
         train.images,
         train.batch,
         recipe.data.size,
         device::name(plan.device)
-    );
-    eprintln!("run       `{}`", plan.root.display());
+    ));
+    tell(format_args!("run       `{}`", plan.root.display()));
     if let Some(checkpoint) = &plan.checkpoint {
-        eprintln!("resuming  after {} of {} images", checkpoint.images, train.images);
+        tell(format_args!("resuming  after {} of {} images", checkpoint.images, train.images));
     }
     Ok(())
 }
@@ -187,19 +189,19 @@ impl Screen {
             }
             Event::Tick(tick) => self.tick(tick),
             Event::Lost(lost) => {
-                warn(&self.bar, &format!("skipped `{}`: {}", lost.path.display(), lost.reason));
+                warn(&self.bar, format_args!("skipped {lost}"));
             }
         }
     }
 
     fn estimate(&self, images_per_second: f64, seconds_left: f64) {
         let left = in_words(seconds_left);
-        say(&self.bar, &format!("measured  {images_per_second:.2} images/s: about {left} to go"));
+        say(&self.bar, format_args!("measured  {images_per_second:.2} images/s: about {left} to go"));
         if self.on_cpu && seconds_left > LONG_HOURS * 3600.0 {
             let warning = format!(
-                "this recipe takes {left} on this CPU\nhint: `-r cyclegan-small` is made for a CPU; `cyclegan` wants a GPU"
+                "this recipe takes {left} on this CPU\nhint: `-r cyclegan-small --run DIR` is made for a CPU; `cyclegan` wants a GPU"
             );
-            warn(&self.bar, &warning);
+            warn(&self.bar, warning);
         }
     }
 
@@ -222,7 +224,7 @@ impl Screen {
         if self.terminal {
             self.bar.set_message(message);
         } else {
-            eprintln!("{}/{of} images, {message}", tick.images);
+            tell(format_args!("{}/{of} images, {message}", tick.images));
         }
     }
 }

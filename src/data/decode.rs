@@ -7,13 +7,14 @@
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
-use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
 use image::metadata::Orientation;
 use image::{
     DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Pixel, RgbImage,
 };
+
+use crate::panics::catch;
 
 /// Larger images are refused: a file of a few bytes can claim any size, and 200 megapixels are 600 MB.
 pub const MAX_PIXELS: u64 = 200_000_000;
@@ -111,8 +112,7 @@ fn is_early_end(error: &(dyn Error + 'static)) -> bool {
 pub fn decode(path: &Path) -> Result<RgbImage, DecodeError> {
     // A decoder's panic on a file made to break it must not end a run over thousands of good ones.
     let decoded = fs::read(path).map_err(Problem::from).and_then(|bytes| {
-        catch_unwind(|| decode_bytes(&bytes))
-            .unwrap_or_else(|_| Err(Problem::Corrupt("its decoder failed".into())))
+        catch(|| decode_bytes(&bytes)).unwrap_or_else(|_| Err(Problem::Corrupt("its decoder failed".into())))
     });
     decoded.map_err(|problem| DecodeError { path: path.to_path_buf(), problem })
 }
@@ -122,8 +122,8 @@ pub fn decode(path: &Path) -> Result<RgbImage, DecodeError> {
 /// # Errors
 /// As [`decode`], but damage behind the header goes unnoticed.
 pub fn probe(path: &Path) -> Result<(u32, u32), DecodeError> {
-    let probed = catch_unwind(|| probe_file(path))
-        .unwrap_or_else(|_| Err(Problem::Corrupt("its decoder failed".into())));
+    let probed =
+        catch(|| probe_file(path)).unwrap_or_else(|_| Err(Problem::Corrupt("its decoder failed".into())));
     probed.map_err(|problem| DecodeError { path: path.to_path_buf(), problem })
 }
 

@@ -142,7 +142,7 @@ pub struct Report {
     pub translated_to_target: Distances,
     /// The same of the untouched sources.
     pub source_to_target: Distances,
-    /// Files that could not be read.
+    /// Files and folders that could not be read.
     #[serde(skip)]
     pub skipped: Vec<Skipped>,
     /// Sources, translations and answers side by side.
@@ -193,7 +193,9 @@ fn read_folder(
     skipped: &mut Vec<Skipped>,
 ) -> Result<Vec<(String, RgbImage)>, EvalError> {
     let mut images = Vec::new();
-    for file in scan(folder)?.files {
+    let found = scan(folder)?;
+    skipped.extend(found.warnings);
+    for file in found.files {
         let path = folder.join(&file);
         match decode(&path) {
             Ok(image) => {

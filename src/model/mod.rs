@@ -53,17 +53,21 @@ pub enum ModelError {
         path: PathBuf,
     },
     /// A folder without a model in it.
-    #[error("`{path}` holds no `{FILE_NAME}`: it is no run, or one that has not saved yet")]
+    #[error(
+        "`{path}` holds no `{FILE_NAME}`: it is no run, or one that has not saved yet\nhint: name a \
+             run folder, or a model file (`.safetensors`)"
+    )]
     NoRun {
         /// The folder.
         path: PathBuf,
     },
     /// Unreadable.
-    #[error("{0}\nhint: copy the model file again, or take it from its run folder")]
+    #[error("{0}\nhint: name the `{FILE_NAME}` of a run; if it is one, copy it again")]
     Store(#[from] StoreError),
     /// A safetensors file of somebody else.
     #[error(
-        "`{path}` is a safetensors file but no model of this program: its metadata has no valid `{key}`{detail}"
+        "`{path}` is a safetensors file but no model of this program: its metadata has no valid `{key}`{detail}\nhint: \
+         name the `{FILE_NAME}` of a run"
     )]
     Foreign {
         /// The file.
@@ -74,7 +78,9 @@ pub enum ModelError {
         detail: String,
     },
     /// A recipe inside that this version cannot use.
-    #[error("`{path}` holds a recipe that this version cannot use: {source}")]
+    #[error(
+        "`{path}` holds a recipe that this version cannot use: {source}\nhint: use the version that made it"
+    )]
     Recipe {
         /// The file.
         path: PathBuf,
@@ -82,7 +88,9 @@ pub enum ModelError {
         source: Box<RecipeError>,
     },
     /// Weights that do not fit the recipe.
-    #[error("`{path}` lacks weights that its recipe needs: {detail}")]
+    #[error(
+        "`{path}` lacks weights that its recipe needs: {detail}\nhint: take it from its run folder again"
+    )]
     Weights {
         /// The file.
         path: PathBuf,

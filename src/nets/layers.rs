@@ -24,7 +24,8 @@ impl Norm {
         !matches!(self, Self::Batch)
     }
 
-    /// Batch norm has a shift of its own, which makes a convolution's bias before it idle.
+    /// Batch norm has a shift of its own, which makes a convolution's bias before it idle. The reference drops the bias
+    /// without a norm too, where nothing else could shift; here it stays.
     const fn wants_bias(self) -> bool {
         !matches!(self, Self::Batch)
     }

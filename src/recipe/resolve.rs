@@ -199,7 +199,10 @@ mod tests {
         let kind = message(&["loss.adversarial.kind=lsgann"]);
         assert!(kind.contains("loss.adversarial") && kind.contains("did you mean `lsgan`?"), "{kind}");
         assert!(message(&["train.batch=many"]).contains("train.batch"));
-        assert!(message(&["train.batch=0"]).contains("`train.batch` is `0`; expected at least 1"));
+        assert!(
+            message(&["train.batch=0"])
+                .contains("`train.batch` is `0`; expected 1 to 4096 at `data.size` 256")
+        );
         assert!(message(&["train.batch"]).contains("there is no `=`"));
         assert!(message(&["data.size=250"]).contains("a multiple of 4"));
         assert!(message(&["data.load_size=200"]).contains("from `data.size` (256)"));

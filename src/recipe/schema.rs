@@ -304,7 +304,6 @@ impl GeneratorNet {
     pub const fn least_size(&self) -> u32 {
         match self {
             Self::Resnet(_) => resnet::LEAST_SIZE,
-            // One more halving's worth: normalisation of a 1×1 map has nothing to measure.
             Self::Unet(config) => config.least_size(),
         }
     }

@@ -2,6 +2,9 @@
 
 use super::schema::{DiscriminatorNet, FORMAT, GeneratorNet, Recipe};
 
+/// More than any memory holds with a network's activations; a batch of bytes of this size still fits.
+const MAX_BATCH_PIXELS: u64 = 1 << 28;
+
 /// A value that cannot be used: field path, the value, what was expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{field}` is {value}; expected {expected}")]
@@ -49,7 +52,9 @@ impl Recipe {
         }
         let train = &self.train;
         check(train.images > 0, "train.images", &train.images, "at least 1")?;
-        check(train.batch > 0, "train.batch", &train.batch, "at least 1")?;
+        let most = MAX_BATCH_PIXELS / u64::from(self.data.size).pow(2);
+        let fits = (1..=most).contains(&(train.batch as u64));
+        check(fits, "train.batch", &train.batch, &format!("1 to {most} at `data.size` {}", self.data.size))?;
         check((0.0..=1.0).contains(&train.decay_after), "train.decay_after", &train.decay_after, "0 to 1")?;
         check(train.decay_stairs > 0, "train.decay_stairs", &train.decay_stairs, "at least 1")?;
         check((0.0..1.0).contains(&train.ema), "train.ema", &train.ema, "a number from 0 to below 1")?;

@@ -1,17 +1,13 @@
 //! Plain tch calls panic where libtorch fails (CUDA out of memory, above all). Written with `?` after each, the step
 //! would no longer read like the paper; so the work runs inside one guard that turns such a panic into an error.
 
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
-use std::sync::Once;
+use crate::panics::catch;
 
 /// A failure inside libtorch.
 #[derive(Debug, thiserror::Error)]
 pub enum TorchError {
     /// The device's memory does not hold the work.
-    #[error(
-        "out of memory on {device}: {reason}\nhint: a smaller `--set train.batch=…` or `--set data.size=…` needs less"
-    )]
+    #[error("out of memory on {device}: {reason}")]
     OutOfMemory {
         /// The device, as `--device` takes it.
         device: String,
@@ -28,41 +24,13 @@ pub enum TorchError {
     },
 }
 
-thread_local! {
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Keeps the panic hook quiet on a thread that is inside a guard: the message comes back as an error instead.
-fn quiet_inside_guards() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let previous = take_hook();
-        set_hook(Box::new(move |info| {
-            if !GUARDED.get() {
-                previous(info);
-            }
-        }));
-    });
-}
-
 /// Runs `work`, turning a panic inside it into an error that names `device`. What `work` was changing must not be
 /// used after an error.
 ///
 /// # Errors
 /// `work` panicked, which plain tch calls do where libtorch fails.
 pub fn guard<T>(device: &str, work: impl FnOnce() -> T) -> Result<T, TorchError> {
-    quiet_inside_guards();
-    let before = GUARDED.replace(true);
-    let result = catch_unwind(AssertUnwindSafe(work));
-    GUARDED.set(before);
-    result.map_err(|payload| {
-        let text = payload
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string))
-            .unwrap_or_else(|| "an unknown failure".to_string());
-        TorchError::from_text(device, &text)
-    })
+    catch(work).map_err(|text| TorchError::from_text(device, &text))
 }
 
 impl TorchError {
@@ -100,10 +68,10 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_not_there_is_named_with_a_hint() {
+    fn memory_that_is_not_there_is_named() {
         let size = 1i64 << 50;
         let error = guard("cpu", || Tensor::zeros([size], (tch::Kind::Float, tch::Device::Cpu))).unwrap_err();
         assert!(matches!(error, TorchError::OutOfMemory { .. }), "{error}");
-        assert!(error.to_string().contains("hint: a smaller"), "{error}");
+        assert!(error.to_string().starts_with("out of memory on cpu: "), "{error}");
     }
 }

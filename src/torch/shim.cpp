@@ -1,10 +1,11 @@
 // What libtorch has and tch does not bind. Tensors cross as tch's own `at::Tensor *`; an error comes back as a
 // malloc'ed message that Rust frees with `translate_free`, and no exception crosses the boundary.
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/leaky_relu.h>
 #include <c10/core/GradMode.h>
+#include <torch/version.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -36,6 +37,9 @@ template <typename F> char *guarded(F body) {
 extern "C" {
 
 void translate_free(char *message) { free(message); }
+
+// The version of the headers that this was compiled against.
+const char *translate_torch_version() { return TORCH_VERSION; }
 
 // One Adam update (Kingma & Ba 2015) of all parameters in one call. `steps` are float32 scalars, already counting
 // this update.

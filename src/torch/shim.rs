@@ -7,6 +7,7 @@ use torch_sys::C_tensor;
 
 unsafe extern "C" {
     fn translate_free(message: *mut c_char);
+    fn translate_torch_version() -> *const c_char;
     fn translate_fused_adam(
         params: *const *mut C_tensor,
         grads: *const *mut C_tensor,
@@ -36,6 +37,12 @@ fn checked(message: *mut c_char) -> Result<(), TchError> {
 
 fn pointers(tensors: &[Tensor]) -> Vec<*mut C_tensor> {
     tensors.iter().map(|tensor| tensor.as_ptr().cast_mut()).collect()
+}
+
+/// The version of the libtorch that the program was built against, as in `2.11.0+cu130`.
+pub fn version() -> String {
+    // SAFETY: the string is a constant of the program.
+    unsafe { CStr::from_ptr(translate_torch_version()) }.to_string_lossy().into_owned()
 }
 
 /// Adam's numbers for one update.

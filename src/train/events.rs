@@ -6,7 +6,6 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 
 use super::step::Terms;
 use crate::atomic;
@@ -54,14 +53,15 @@ impl Meter {
         self.count += 1;
     }
 
+    /// The mean of each term. Waits for the device.
+    pub fn means(&self) -> IndexMap<String, f64> {
+        let count = self.count.max(1) as f64;
+        self.sums.iter().map(|(name, sum)| (name.clone(), sum.double_value(&[]) / count)).collect()
+    }
+
     /// The mean of each term, after which the meter is empty. Waits for the device.
     pub fn take(&mut self) -> IndexMap<String, f64> {
-        let count = self.count.max(1) as f64;
-        self.count = 0;
-        self.sums
-            .drain(..)
-            .map(|(name, sum): (String, Tensor)| (name, sum.double_value(&[]) / count))
-            .collect()
+        std::mem::take(self).means()
     }
 }
 
@@ -108,6 +108,8 @@ impl Events {
 
 #[cfg(test)]
 mod tests {
+    use tch::Tensor;
+
     use super::*;
 
     fn tick(step: u64) -> Tick {

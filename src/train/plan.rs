@@ -57,8 +57,10 @@ pub enum PlanError {
     #[error(transparent)]
     Run(#[from] RunError),
     /// A checkpoint's.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    #[error(
+        "cannot go on from the newest checkpoint: {0}\nhint: remove that file to go on from the one before"
+    )]
+    Checkpoint(#[from] StoreError),
     /// A checkpoint that does not fit.
     #[error("cannot go on from the checkpoint: {0}")]
     Restore(#[from] RestoreError),
@@ -82,6 +84,17 @@ pub enum PlanError {
         /// The second folder.
         y: PathBuf,
     },
+    /// A run whose own pictures would be taken for images of the data.
+    #[error(
+        "the run folder `{run}` lies inside the data folder `{folder}`: its samples would be taken for images\nhint: \
+         name a folder outside with `--run DIR`"
+    )]
+    RunInside {
+        /// The run.
+        run: PathBuf,
+        /// The data folder.
+        folder: PathBuf,
+    },
     /// Names that cannot be told apart or used.
     #[error("domain names {names} cannot be used: {reason}\nhint: `--names photo,anime` gives others")]
     Names {
@@ -100,6 +113,19 @@ pub enum PlanError {
         path: PathBuf,
         /// Images shown.
         images: u64,
+    },
+    /// A run of other domains.
+    #[error(
+        "the run `{path}` is of the domains `{before}`, not `{after}`\nhint: `--names {before}` calls these folders so, \
+         or begin another run with `--run DIR`"
+    )]
+    OtherDomains {
+        /// The run.
+        path: PathBuf,
+        /// Its domain names.
+        before: String,
+        /// The names now.
+        after: String,
     },
     /// A run of other networks.
     #[error(
@@ -228,6 +254,7 @@ impl Plan {
         check_apart(&folders)?;
         let names = domain_names(&folders, request.names.as_deref())?;
         let root = request.run.clone().unwrap_or_else(|| Path::new("models").join(names.join("-")));
+        check_outside(&root, &folders)?;
         let existing = run::inspect(&root)?;
         run::check_writable(&root)?;
         let recipe = resolve_for(request, &root, existing.as_ref())?;
@@ -240,7 +267,9 @@ impl Plan {
         let domains: Domains = spaces.into_iter().zip(names).collect();
         let mut warnings = Vec::new();
         let mut checkpoint = None;
-        if let Some(existing) = &existing {
+        // Before its first checkpoint a run holds nothing that another recipe could not take over.
+        let begun = existing.as_ref().filter(|existing| existing.images > 0);
+        if let Some(existing) = begun {
             check_same_run(&root, existing, &recipe, &domains, &mut warnings)?;
             checkpoint = checkpoint::newest(&root.join("checkpoints"))?.map(|(images, stored)| {
                 let seconds =
@@ -250,7 +279,7 @@ impl Plan {
         }
         let sides = open_sides(request, &recipe, folders, &domains, read, &mut warnings)?;
         for (name, side) in domains.values().zip(&sides) {
-            let before = existing.as_ref().and_then(|existing| existing.info.data.get(name));
+            let before = begun.and_then(|existing| existing.info.data.get(name));
             if before.is_some_and(|before| before.fingerprint != side.fingerprint()) {
                 warnings.push(Warning::DataChanged { domain: name.clone() });
             }
@@ -274,6 +303,15 @@ fn check_apart(folders: &[ImageFolder]) -> Result<(), PlanError> {
         }
     }
     Ok(())
+}
+
+fn check_outside(root: &Path, folders: &[ImageFolder]) -> Result<(), PlanError> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let place = real(run::nearest_folder(root));
+    match folders.iter().find(|folder| place.starts_with(real(&folder.root))) {
+        Some(folder) => Err(PlanError::RunInside { run: root.into(), folder: folder.root.clone() }),
+        None => Ok(()),
+    }
 }
 
 /// The folders' own names, or with their parents' where those are equal (`photos/train`, `anime/train`).
@@ -314,8 +352,8 @@ fn resolve_for(request: &Request, root: &Path, existing: Option<&Existing>) -> R
     }
 }
 
-/// Sections and fields that decide the shapes of saved tensors.
-const FIXED_FIELDS: &[&str] = &["generators.", "discriminators.", "data.size", "loss.pool"];
+/// Sections and fields that decide the shapes of saved tensors, or how many images a saved step stands for.
+const FIXED_FIELDS: &[&str] = &["generators.", "discriminators.", "data.size", "loss.pool", "train.batch"];
 
 fn check_same_run(
     root: &Path,
@@ -325,9 +363,9 @@ fn check_same_run(
     warnings: &mut Vec<Warning>,
 ) -> Result<(), PlanError> {
     if existing.info.domains != *domains {
-        let text = |domains: &Domains| domains.values().cloned().collect::<Vec<_>>().join(", ");
+        let text = |domains: &Domains| domains.values().cloned().collect::<Vec<_>>().join(",");
         let (before, after) = (text(&existing.info.domains), text(domains));
-        return Err(PlanError::Changed { path: root.into(), field: "domains".into(), before, after });
+        return Err(PlanError::OtherDomains { path: root.into(), before, after });
     }
     let differences = diff(&existing.recipe, recipe).map_err(|source| RecipeError::Yaml {
         name: root.join("recipe.yaml").display().to_string(),

@@ -120,10 +120,13 @@ pub fn inspect(root: &Path) -> Result<Option<Existing>, RunError> {
         }
     }
     let info_path = root.join("run.json");
-    let Ok(text) = std::fs::read_to_string(&info_path) else {
-        return Err(RunError::NotARun { path: root.into() });
-    };
     let damaged = |path: &Path, reason: String| RunError::Damaged { path: path.into(), reason };
+    let text = match std::fs::read_to_string(&info_path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(RunError::NotARun { path: root.into() });
+        }
+        text => text.map_err(|error| damaged(&info_path, error.to_string()))?,
+    };
     let info: Info = serde_json::from_str(&text).map_err(|error| damaged(&info_path, error.to_string()))?;
     let recipe_path = root.join("recipe.yaml");
     let yaml =
@@ -207,11 +210,16 @@ impl Run {
 /// # Errors
 /// They cannot.
 pub fn check_writable(root: &Path) -> Result<(), RunError> {
-    let existing = root.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."));
-    let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+    let existing = nearest_folder(root);
     atomic::try_writing(existing).map_err(|source| RunError::Io {
         action: "write into",
         path: existing.into(),
         source,
     })
+}
+
+/// The nearest existing folder at or above `root`.
+pub fn nearest_folder(root: &Path) -> &Path {
+    let found = root.ancestors().find(|path| path.is_dir());
+    found.unwrap_or(Path::new("."))
 }

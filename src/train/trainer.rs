@@ -29,7 +29,7 @@ use crate::model::{self, Domains, Training};
 use crate::random::{Purpose, stream};
 use crate::recipe::{Recipe, Space};
 use crate::torch::store::StoreError;
-use crate::torch::{TorchError, VERSION, guard};
+use crate::torch::{TorchError, guard, version};
 
 /// Seconds of steady steps after which the total time is estimated, unless [`ESTIMATE_STEPS`] come first.
 const ESTIMATE_SECONDS: f64 = 5.0;
@@ -54,7 +54,7 @@ pub enum TrainError {
     #[error(transparent)]
     Loader(#[from] LoaderError),
     /// libtorch's.
-    #[error(transparent)]
+    #[error("{0}{hint}", hint = memory_hint(.0))]
     Torch(#[from] TorchError),
     /// A loss that is no number any more.
     #[error(
@@ -79,6 +79,15 @@ pub enum TrainError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+fn memory_hint(error: &TorchError) -> &'static str {
+    match error {
+        TorchError::OutOfMemory { .. } => {
+            "\nhint: a smaller `--set train.batch=…` or `--set data.size=…` needs less"
+        }
+        TorchError::Failed { .. } => "",
+    }
 }
 
 /// What training tells its caller as it goes.
@@ -118,25 +127,8 @@ pub enum Outcome {
     Interrupted(u8),
 }
 
-/// Trains a plan to its end, or to a signal.
-///
-/// # Errors
-/// See [`TrainError`]. The last checkpoint stays good whatever happens.
-pub fn train(
-    plan: Plan,
-    command: Vec<String>,
-    signals: &Signals,
-    tell: &mut dyn FnMut(Event<'_>),
-) -> Result<Outcome, TrainError> {
-    let mut trainer = Trainer::open(plan, command)?;
-    let result = trainer.run(signals, tell);
-    for side in &trainer.sides {
-        side.take_late_failures().into_iter().for_each(|lost| tell(Event::Lost(lost)));
-    }
-    result
-}
-
-struct Trainer {
+/// A run in hand: its folder locked, its state in memory.
+pub struct Trainer {
     recipe: Recipe,
     run: Run,
     state: State,
@@ -167,13 +159,17 @@ impl Lap {
 }
 
 impl Trainer {
-    fn open(plan: Plan, command: Vec<String>) -> Result<Self, TrainError> {
+    /// Builds the state, or takes it from the plan's checkpoint, and makes the run folder. `command` is noted there.
+    ///
+    /// # Errors
+    /// See [`TrainError`]. No step has been done then.
+    pub fn open(plan: Plan, command: Vec<String>) -> Result<Self, TrainError> {
         let device_name = device::name(plan.device);
         let mut state = guard(&device_name, || State::new(&plan.recipe, plan.device))?
             .map_err(|error| torch_failed(&device_name, &error))?;
         let mut seconds_before = 0.0;
         if let Some(checkpoint) = &plan.checkpoint {
-            state.restore(&checkpoint.tensors).map_err(PlanError::from)?;
+            guard(&device_name, || state.restore(&checkpoint.tensors))?.map_err(PlanError::from)?;
             seconds_before = checkpoint.seconds;
         }
         let run = Run::open(&plan.root, &plan.recipe, &info(&plan, command))?;
@@ -211,7 +207,17 @@ impl Trainer {
         })
     }
 
-    fn run(&mut self, signals: &Signals, tell: &mut dyn FnMut(Event<'_>)) -> Result<Outcome, TrainError> {
+    /// Trains to the end, or to a signal.
+    ///
+    /// # Errors
+    /// See [`TrainError`]. The last checkpoint stays good whatever happens.
+    pub fn run(&mut self, signals: &Signals, tell: &mut dyn FnMut(Event<'_>)) -> Result<Outcome, TrainError> {
+        let outcome = self.steps(signals, tell);
+        self.tell_lost(tell);
+        outcome
+    }
+
+    fn steps(&mut self, signals: &Signals, tell: &mut dyn FnMut(Event<'_>)) -> Result<Outcome, TrainError> {
         let (recipe, device_name) = (self.recipe.clone(), device::name(self.device));
         let batch = recipe.train.batch as u64;
         let first = self.state.steps;
@@ -254,9 +260,7 @@ impl Trainer {
             if due(recipe.log.every) {
                 let tick = self.tick(&lap)?;
                 tell(Event::Tick(&tick));
-                for side in &self.sides {
-                    side.take_late_failures().into_iter().for_each(|lost| tell(Event::Lost(lost)));
-                }
+                self.tell_lost(tell);
                 lap = Lap::new(images);
             }
 
@@ -318,11 +322,19 @@ impl Trainer {
         };
         let path = self.run.metrics();
         self.events.write(&tick).map_err(|source| TrainError::Metrics { path, source })?;
-        if let Some((term, &value)) = tick.losses.iter().find(|(_, value)| !value.is_finite()) {
-            let run = self.run.root().to_path_buf();
-            return Err(TrainError::Diverged { term: term.clone(), value, images, run });
-        }
+        self.diverged(&tick.losses, images)?;
         Ok(tick)
+    }
+
+    fn tell_lost(&self, tell: &mut dyn FnMut(Event<'_>)) {
+        let lost = self.sides.iter().flat_map(|side| side.take_late_failures());
+        lost.for_each(|lost| tell(Event::Lost(lost)));
+    }
+
+    fn diverged(&self, losses: &IndexMap<String, f64>, images: u64) -> Result<(), TrainError> {
+        let Some((term, &value)) = losses.iter().find(|(_, value)| !value.is_finite()) else { return Ok(()) };
+        let run = self.run.root().to_path_buf();
+        Err(TrainError::Diverged { term: term.clone(), value, images, run })
     }
 
     fn draw_samples(&self, images: u64) -> Result<(), TrainError> {
@@ -330,15 +342,13 @@ impl Trainer {
         Ok(guard(&device::name(self.device), draw)??)
     }
 
+    /// The model first: where a checkpoint says that the run is finished, its model is there.
     fn save(&self) -> Result<(), TrainError> {
-        let recipe = &self.recipe;
+        let (recipe, name) = (&self.recipe, device::name(self.device));
         let images = self.state.steps * recipe.train.batch as u64;
+        // Weights that are no numbers must not take the place of good ones.
+        self.diverged(&guard(&name, || self.state.meter.means())?, images)?;
         let seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
-        let metadata = HashMap::from([("seconds".to_string(), seconds.to_string())]);
-        let name = device::name(self.device);
-        guard(&name, || {
-            checkpoint::save(&self.run.checkpoints(), &self.state, images, recipe.checkpoint.keep, metadata)
-        })??;
         let data =
             self.domains.values().zip(&self.sides).map(|(name, side)| (name.clone(), side.len() as u64));
         let training = Training {
@@ -351,7 +361,12 @@ impl Trainer {
             program: crate::PROGRAM.into(),
         };
         let translators = self.state.translators();
-        Ok(guard(&name, || model::save(&self.run.model(), translators, recipe, &self.domains, &training))??)
+        guard(&name, || model::save(&self.run.model(), translators, recipe, &self.domains, &training))??;
+        let metadata = HashMap::from([("seconds".to_string(), seconds.to_string())]);
+        let save = || {
+            checkpoint::save(&self.run.checkpoints(), &self.state, images, recipe.checkpoint.keep, metadata)
+        };
+        Ok(guard(&name, save)??)
     }
 
     fn wait_for_device(&self) {
@@ -375,7 +390,7 @@ fn info(plan: &Plan, command: Vec<String>) -> Info {
     commands.push(command);
     Info {
         program: crate::PROGRAM.into(),
-        libtorch: VERSION.into(),
+        libtorch: version(),
         device: device::name(plan.device),
         commands,
         domains: plan.domains.clone(),

@@ -1,6 +1,7 @@
 //! What a user can get wrong: one clear message, a next step, the right exit status, nothing written over.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 struct Ended {
@@ -13,14 +14,15 @@ fn translate(root: &Path, args: &[&str]) -> Ended {
     Ended { code: output.status.code(), stderr: String::from_utf8(output.stderr).unwrap() }
 }
 
-/// The command is refused with status 2 and a message that holds all of `parts`, and nothing appears in `root`.
+/// Every file below `root` with its bytes, and every folder.
+fn contents(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = walkdir::WalkDir::new(root).into_iter().map(|entry| entry.unwrap().into_path());
+    entries.map(|path| (path.clone(), std::fs::read(path).unwrap_or_default())).collect()
+}
+
+/// The command is refused with status 2 and a message that holds all of `parts`, and nothing below `root` changes.
 fn refused(root: &Path, args: &[&str], parts: &[&str]) {
-    let entries = || {
-        let mut names: Vec<_> = std::fs::read_dir(root).unwrap().map(|e| e.unwrap().file_name()).collect();
-        names.sort();
-        names
-    };
-    let before = entries();
+    let before = contents(root);
     let ended = translate(root, args);
     assert_eq!(ended.code, Some(2), "{args:?}: {}", ended.stderr);
     assert!(!ended.stderr.contains("panicked") && !ended.stderr.contains("backtrace"), "{}", ended.stderr);
@@ -28,7 +30,7 @@ fn refused(root: &Path, args: &[&str], parts: &[&str]) {
     for part in parts {
         assert!(ended.stderr.contains(part), "{args:?}: no `{part}` in: {}", ended.stderr);
     }
-    assert_eq!(entries(), before, "{args:?}");
+    assert!(contents(root) == before, "{args:?} changed a file");
 }
 
 fn faces(root: &Path) {
@@ -58,6 +60,12 @@ fn training_on_what_cannot_be_trained_on_is_refused() {
     .unwrap();
     refused(root, &["train", x, y, "-r", "mine.yaml"], &["mine.yaml", "`bach`", "`batch`"]);
     refused(root, &["train", x, y, "--run", "faces"], &["`faces` exists and is no run folder", "--run DIR"]);
+    refused(
+        root,
+        &["train", x, y, "--run", "faces/photos/run"],
+        &["inside the data folder `faces/photos`", "--run DIR"],
+    );
+    refused(root, &["train", x, y, "--threads", "1000000"], &["--threads", "expected 1 to 256"]);
     refused(root, &["train", x, y, "--device", "gpu"], &["no device `gpu`", "`cuda:N`"]);
     if tch::Cuda::device_count() == 0 {
         refused(root, &["train", x, y, "--device", "cuda"], &["`--device cuda`", "translate doctor"]);
@@ -136,8 +144,23 @@ fn one_image_and_small_images_warn_and_a_bad_file_is_named() {
         "{}",
         again.stderr
     );
-    let wider = ["train", "faces/photos", "one", "--run", "run", "--set", "generators.x_to_y.net.width=8"];
-    refused(root, &wider, &["`generators.x_to_y.net.width` was 24, and is 8"]);
+    for (set, change) in [
+        ("generators.x_to_y.net.width=8", "`generators.x_to_y.net.width` was 24, and is 8"),
+        ("train.batch=2", "`train.batch` was 4, and is 2"),
+    ] {
+        refused(
+            root,
+            &["train", "faces/photos", "one", "--run", "run", "--set", set],
+            &[change, "--run DIR"],
+        );
+    }
+    let others = ["train", "faces/photos", "faces/anime", "--run", "run"];
+    refused(root, &others, &["domains `photos,one`, not `photos,anime`", "--names photos,one"]);
+    let busy = std::fs::File::create(root.join("run/.lock")).unwrap();
+    busy.lock().unwrap();
+    let longer = ["train", "faces/photos", "one", "--run", "run", "--set", "train.images=8"];
+    refused(root, &longer, &["another process is training in `run`", "--run DIR"]);
+    drop(busy);
 
     let ended = translate(root, &["apply", "run", "faces/photos", "one", "-o", "out"]);
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
@@ -147,4 +170,27 @@ fn one_image_and_small_images_warn_and_a_bad_file_is_named() {
     let bytes = std::fs::read(&file).unwrap();
     std::fs::write(root.join("cut.safetensors"), &bytes[..bytes.len() / 2]).unwrap();
     refused(root, &["apply", "cut.safetensors", "one", "-o", "out2"], &["truncated", "hint: "]);
+}
+
+/// A run that broke off before its first checkpoint can be begun again with another recipe, as the message for too little
+/// memory advises; and a stderr that nobody reads does not end a training.
+#[test]
+fn a_run_without_a_checkpoint_takes_another_recipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    faces(root);
+    let args = ["train", "faces/photos", "faces/anime", "--run", "run", "--set", "train.images=4"];
+    let small = |size: &'static str| [&args[..], &["-r", "cyclegan-small", "--set", size]].concat();
+    assert_eq!(translate(root, &small("data.size=32")).code, Some(0));
+    for checkpoint in translate::train::checkpoint::list(&root.join("run/checkpoints")) {
+        std::fs::remove_file(checkpoint.1).unwrap();
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_translate"));
+    let status = command.current_dir(root).args(small("data.size=36")).stderr(writer).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(translate::train::checkpoint::list(&root.join("run/checkpoints")).len(), 1);
+    let recipe = std::fs::read_to_string(root.join("run/recipe.yaml")).unwrap();
+    assert!(recipe.contains("size: 36"), "{recipe}");
 }

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod metrics;
+mod model;
 mod networks;
 mod python;
 mod resume;

@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use tch::Kind;
 use translate::torch::store::{Stored, read};
 use translate::train::checkpoint;
+use translate::train::events::Tick;
 
-const SETS: [&str; 7] = [
+const SETS: [&str; 8] = [
     "train.images=60",
     "train.batch=2",
-    "checkpoint.every=2",
+    "checkpoint.every=6",
+    "log.every=4",
     "loss.pool=3",
     "data.size=32",
     "data.load_size=36",
@@ -65,6 +67,12 @@ fn assert_equal_bits(root: &Path, expected: &str, run: &str) {
     assert!(!a.is_empty() && a.iter().all(|(name, tensor)| *tensor == b[name]), "{run}: the model differs");
 }
 
+/// The image counts in `metrics.jsonl`.
+fn ticks(root: &Path, run: &str) -> Vec<u64> {
+    let text = std::fs::read_to_string(root.join(run).join("metrics.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str::<Tick>(line).unwrap().images).collect()
+}
+
 #[test]
 fn killed_and_interrupted_runs_end_with_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
@@ -89,6 +97,7 @@ fn killed_and_interrupted_runs_end_with_the_same_bits() {
 
         assert!(train(root, &run, threads).wait().unwrap().success(), "{run}");
         assert_equal_bits(root, "straight", &run);
+        assert_eq!(ticks(root, &run), ticks(root, "straight"), "{run}");
         let kept = checkpoint::list(&root.join(&run).join("checkpoints"));
         assert_eq!(kept.len(), 3, "the last three checkpoints stay");
     }

@@ -1,7 +1,9 @@
 use std::fmt::Debug;
 
 use image::codecs::gif::GifEncoder;
-use image::{EncodableLayout, Frame, ImageBuffer, Luma, LumaA, PixelWithColorType, Rgb, Rgba};
+use image::codecs::png::PngEncoder;
+use image::codecs::webp::WebPEncoder;
+use image::{EncodableLayout, Frame, ImageBuffer, ImageEncoder, Luma, LumaA, PixelWithColorType, Rgb, Rgba};
 
 use super::*;
 use crate::data::encode::{Format, encode};
@@ -98,10 +100,15 @@ fn the_first_frame_of_an_animation_is_read() {
     assert_eq!(read, RgbImage::from_pixel(5, 3, Rgb([250, 0, 0])));
 }
 
-/// A JPEG with an EXIF block that holds one entry, the orientation.
-fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
-    let mut block = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+/// An EXIF block that holds one entry, the orientation.
+fn exif_block(orientation: u8) -> Vec<u8> {
+    let mut block = b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
     block.extend([orientation, 0, 0, 0, 0, 0, 0]);
+    block
+}
+
+fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    let block = [b"Exif\0\0", &exif_block(orientation)[..]].concat();
     let length = (block.len() + 2) as u16;
     [&jpeg[..2], &[0xff, 0xe1], &length.to_be_bytes(), &block, &jpeg[2..]].concat()
 }
@@ -130,6 +137,65 @@ fn exif_orientation_is_applied() {
     }
     // A value outside the definition leaves the image as it is stored.
     assert_eq!(decode_as_file(&with_orientation(&jpeg, 9)).unwrap().dimensions(), (64, 32));
+}
+
+/// A TIFF of RGB pixels, uncompressed, with its orientation.
+fn tiff_with_orientation(image: &RgbImage, orientation: u32) -> Vec<u8> {
+    const SHORT: u16 = 3;
+    const LONG: u16 = 4;
+    let bytes = image.len() as u32;
+    let bits_at = 8 + bytes;
+    let directory_at = bits_at + 6;
+    let mut file = b"II\x2a\0".to_vec();
+    file.extend(directory_at.to_le_bytes());
+    file.extend(image.as_raw());
+    file.extend([8, 0, 8, 0, 8, 0]);
+    let (width, height) = image.dimensions();
+    let entries = [
+        (256, LONG, 1, width),
+        (257, LONG, 1, height),
+        (258, SHORT, 3, bits_at),
+        (259, SHORT, 1, 1),
+        (262, SHORT, 1, 2),
+        (273, LONG, 1, 8),
+        (274, SHORT, 1, orientation),
+        (277, SHORT, 1, 3),
+        (278, LONG, 1, height),
+        (279, LONG, 1, bytes),
+    ];
+    file.extend((entries.len() as u16).to_le_bytes());
+    for (tag, kind, count, value) in entries {
+        file.extend(u16::to_le_bytes(tag));
+        file.extend(kind.to_le_bytes());
+        file.extend(u32::to_le_bytes(count));
+        file.extend(value.to_le_bytes());
+    }
+    file.extend([0; 4]);
+    file
+}
+
+#[test]
+fn orientation_is_applied_in_png_webp_and_tiff_too() {
+    let (red, blue) = (Rgb([250, 0, 0]), Rgb([0, 0, 250]));
+    let stored = RgbImage::from_fn(2, 2, |x, _| if x == 0 { red } else { blue });
+    // 6: row 0 is the right side, so what is stored at the left lies at the top.
+    let upright = RgbImage::from_fn(2, 2, |_, y| if y == 0 { red } else { blue });
+    let mut files = vec![tiff_with_orientation(&stored, 6)];
+    // Some writers keep the prefix that the block has in a JPEG.
+    for prefix in [&b""[..], b"Exif\0\0"] {
+        let block = [prefix, &exif_block(6)].concat();
+        let (mut png, mut webp) = (Vec::new(), Vec::new());
+        let mut encoder = PngEncoder::new(&mut png);
+        encoder.set_exif_metadata(block.clone()).unwrap();
+        stored.write_with_encoder(encoder).unwrap();
+        let mut encoder = WebPEncoder::new_lossless(&mut webp);
+        encoder.set_exif_metadata(block).unwrap();
+        stored.write_with_encoder(encoder).unwrap();
+        files.extend([png, webp]);
+    }
+    for (index, file) in files.iter().enumerate() {
+        assert_eq!(decode_as_file(file).unwrap(), upright, "file {index}");
+    }
 }
 
 /// An 8 x 8 JPEG of one colour with four components, as Adobe writes it (inverted: 255 is no ink).
