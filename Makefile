@@ -20,7 +20,7 @@ demo: build
 test: setup
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	cargo test
+	OMP_NUM_THREADS=1 cargo test # one core a test, as tests run side by side
 
 bench: setup
 	cargo bench --bench step

@@ -12,12 +12,6 @@ fn main() {
     // The binary must find libtorch whichever folder it is started from, so no link that is relative to the clone.
     let real = lib.canonicalize().unwrap_or(lib);
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", real.display());
-    // torch_cuda registers its kernels when it is loaded; nothing refers to it by symbol.
-    println!("cargo:rustc-link-arg=-Wl,--no-as-needed");
-    if real.join("libtorch_cuda.so").exists() {
-        println!("cargo:rustc-link-arg=-ltorch_cuda");
-    }
-    println!("cargo:rustc-link-arg=-ltorch");
     println!("cargo:rustc-env=TRANSLATE_LIBTORCH={}", real.display());
 
     cc::Build::new()

@@ -2,6 +2,8 @@
 
 use tch::{Cuda, Device};
 
+use crate::torch::load_cuda;
+
 /// A `--device` that cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
@@ -25,13 +27,9 @@ pub enum DeviceError {
 /// # Errors
 /// The reason, in words.
 pub fn cuda_devices() -> Result<i64, String> {
-    if !std::path::Path::new(crate::torch::LIBTORCH).join("libtorch_cuda.so").exists()
-        && !Cuda::is_available()
-    {
-        return Err("this libtorch was built without CUDA".into());
-    }
+    load_cuda()?;
     if !Cuda::is_available() {
-        return Err("libtorch sees no CUDA GPU or driver".into());
+        return Err("libtorch sees no GPU that it can use".into());
     }
     Ok(Cuda::device_count())
 }

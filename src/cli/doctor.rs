@@ -14,6 +14,7 @@ pub struct Args {}
 /// Prints the report.
 #[allow(clippy::unnecessary_wraps, reason = "every subcommand has this shape")]
 pub fn run() -> Result<u8, Failure> {
+    let cuda = cuda_devices();
     print(crate::PROGRAM);
     print(format!("libtorch     {}, built against `{LIBTORCH}`", version()));
     let loaded = loaded_libtorch();
@@ -29,7 +30,7 @@ pub fn run() -> Result<u8, Failure> {
         print("             hint: OMP_NUM_THREADS is set; without it, all cores are used");
     }
     print(format!("CUDA driver  {}", driver_version().unwrap_or_else(|| "none found".into())));
-    match cuda_devices() {
+    match cuda {
         Ok(count) => {
             let cudnn = if Cuda::cudnn_is_available() { "with cuDNN" } else { "without cuDNN" };
             print(format!("CUDA         {count} device(s), {cudnn}; `--device auto` takes cuda:0"));

@@ -11,6 +11,7 @@ mod progress;
 mod recipe;
 mod train;
 
+use std::ffi::OsString;
 use std::fmt::{self, Display};
 
 use clap::{Parser, Subcommand};
@@ -78,7 +79,23 @@ impl Failure {
 /// What the user has to be told, with the exit status to end with.
 pub fn run() -> Result<u8, Failure> {
     keep_freed_memory();
-    match Cli::parse().command {
+    run_command(Cli::parse().command)
+}
+
+/// Runs the program on these arguments, its name the first of them, in this process, and gives the exit status. Output
+/// goes where the process's own does.
+///
+/// # Errors
+/// As [`run`]'s; arguments that make no command are one too.
+pub fn run_on<I>(args: I) -> Result<u8, Failure>
+where
+    I: IntoIterator<Item: Into<OsString> + Clone>,
+{
+    run_command(Cli::try_parse_from(args)?.command)
+}
+
+fn run_command(command: Command) -> Result<u8, Failure> {
+    match command {
         Command::Train(args) => train::run(args),
         Command::Apply(args) => apply::run(args),
         Command::Eval(args) => eval::run(&args),

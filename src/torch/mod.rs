@@ -1,11 +1,14 @@
 //! What libtorch has and tch does not bind (`shim.cpp`, with the safe side here), the one place where a libtorch failure
-//! inside plain tch calls becomes an error (`guard`), and how the memory it frees is kept.
+//! inside plain tch calls becomes an error (`guard`), when its CUDA half is loaded (`cuda`), and how the memory it frees
+//! is kept (`memory`).
 
+mod cuda;
 mod guard;
 mod memory;
 mod shim;
 pub mod store;
 
+pub use cuda::load_cuda;
 pub use guard::{TorchError, guard};
 pub use memory::keep_freed_memory;
 pub use shim::{AdamRates, fused_adam, leaky_relu, version};

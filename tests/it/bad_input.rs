@@ -20,15 +20,19 @@ fn contents(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     entries.map(|path| (path.clone(), std::fs::read(path).unwrap_or_default())).collect()
 }
 
-/// The command is refused with status 2 and a message that holds all of `parts`, and nothing below `root` changes.
+/// The command is refused with status 2 and a message that holds all of `parts`, and nothing below `root` changes. It
+/// runs in this process, where a panic would fail the test. `@` stands for `root` in the arguments and is left out of
+/// the message.
 fn refused(root: &Path, args: &[&str], parts: &[&str]) {
     let before = contents(root);
-    let ended = translate(root, args);
-    assert_eq!(ended.code, Some(2), "{args:?}: {}", ended.stderr);
-    assert!(!ended.stderr.contains("panicked") && !ended.stderr.contains("backtrace"), "{}", ended.stderr);
-    assert_eq!(ended.stderr.matches("error: ").count(), 1, "{}", ended.stderr);
+    let place = format!("{}/", root.display());
+    let absolute = args.iter().map(|arg| arg.replace('@', &place));
+    let failure =
+        translate::cli::run_on(std::iter::once("translate".to_string()).chain(absolute)).unwrap_err();
+    let message = failure.to_string().replace(&place, "");
+    assert_eq!(failure.status, 2, "{args:?}: {message}");
     for part in parts {
-        assert!(ended.stderr.contains(part), "{args:?}: no `{part}` in: {}", ended.stderr);
+        assert!(message.contains(part), "{args:?}: no `{part}` in: {message}");
     }
     assert!(contents(root) == before, "{args:?} changed a file");
 }
@@ -44,11 +48,14 @@ fn training_on_what_cannot_be_trained_on_is_refused() {
     let root = folder.path();
     faces(root);
     std::fs::create_dir(root.join("empty")).unwrap();
-    let (x, y) = ("faces/photos", "faces/anime");
-    refused(root, &["train", "fotos", y], &["`fotos` does not exist"]);
-    refused(root, &["train", "empty", y], &["no images in folder `empty`"]);
-    refused(root, &["train", "faces/photos/00000.png", y], &["is a file", "expected a folder"]);
-    refused(root, &["train", x, "faces/../faces/photos"], &["share images", "hint: "]);
+    let (x, y) = ("@faces/photos", "@faces/anime");
+    let ended = translate(root, &["train", "fotos", "faces/anime"]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.starts_with("error: folder `fotos` does not exist"), "{}", ended.stderr);
+
+    refused(root, &["train", "@empty", y], &["no images in folder `empty`"]);
+    refused(root, &["train", "@faces/photos/00000.png", y], &["is a file", "expected a folder"]);
+    refused(root, &["train", x, "@faces/../faces/photos"], &["share images", "hint: "]);
     refused(root, &["train", x], &["needs 2 folder(s)", "1 given"]);
     refused(root, &["train", x, y, "-r", "cyclgan"], &["no recipe `cyclgan`", "did you mean `cyclegan`?"]);
     refused(root, &["train", x, y, "--set", "train.bach=2"], &["train.bach", "did you mean `batch`?"]);
@@ -58,22 +65,22 @@ fn training_on_what_cannot_be_trained_on_is_refused() {
         include_str!("../../recipes/demo.yaml").replace("batch:", "bach:"),
     )
     .unwrap();
-    refused(root, &["train", x, y, "-r", "mine.yaml"], &["mine.yaml", "`bach`", "`batch`"]);
-    refused(root, &["train", x, y, "--run", "faces"], &["`faces` exists and is no run folder", "--run DIR"]);
+    refused(root, &["train", x, y, "-r", "@mine.yaml"], &["mine.yaml", "`bach`", "`batch`"]);
+    refused(root, &["train", x, y, "--run", "@faces"], &["`faces` exists and is no run folder", "--run DIR"]);
     refused(
         root,
-        &["train", x, y, "--run", "faces/photos/run"],
+        &["train", x, y, "--run", "@faces/photos/run"],
         &["inside the data folder `faces/photos`", "--run DIR"],
     );
     refused(root, &["train", x, y, "--threads", "1000000"], &["--threads", "expected 1 to 256"]);
     refused(root, &["train", x, y, "--device", "gpu"], &["no device `gpu`", "`cuda:N`"]);
-    if tch::Cuda::device_count() == 0 {
+    if translate::device::cuda_devices().is_err() {
         refused(root, &["train", x, y, "--device", "cuda"], &["`--device cuda`", "translate doctor"]);
     }
 }
 
 /// A folder in which nobody can make a file: one without permission to or, for a user whom no permission stops, one that
-/// the kernel makes.
+/// the kernel makes. As an argument for [`refused`].
 #[cfg(target_os = "linux")]
 fn closed_folder(root: &Path) -> String {
     use std::os::unix::fs::PermissionsExt as _;
@@ -81,7 +88,7 @@ fn closed_folder(root: &Path) -> String {
     std::fs::create_dir(&closed).unwrap();
     std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o555)).unwrap();
     let stopped = tempfile::tempfile_in(&closed).is_err();
-    if stopped { "closed".into() } else { "/proc".into() }
+    if stopped { "@closed".into() } else { "/proc".into() }
 }
 
 #[cfg(target_os = "linux")]
@@ -92,17 +99,12 @@ fn a_place_without_write_permission_is_refused() {
     faces(root);
     let closed = closed_folder(root);
     let (run, out) = (format!("{closed}/run"), format!("{closed}/out"));
-    let named = format!("`{closed}");
-    let small = ["-r", "cyclegan-small", "--set", "train.images=4", "--set", "data.size=32"];
-    let train = |run: &str| {
-        translate(root, &[&["train", "faces/photos", "faces/anime", "--run", run], &small[..]].concat())
-    };
-    let ended = train(&run);
-    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
-    assert!(ended.stderr.contains(&named) && ended.stderr.contains("--run DIR"), "{}", ended.stderr);
+    let named = format!("`{}", closed.trim_start_matches('@'));
+    let train = ["train", "@faces/photos", "@faces/anime", "-r", "cyclegan-small", "--set", "train.images=4"];
+    refused(root, &[&train[..], &["--run", &run]].concat(), &[&named, "--run DIR"]);
 
-    assert_eq!(train("run").code, Some(0));
-    refused(root, &["apply", "run", "faces/photos", "-o", &out], &[&named]);
+    crate::model::write_model(&root.join("m.safetensors"));
+    refused(root, &["apply", "@m.safetensors", "@faces/photos", "-o", &out], &[&named]);
     refused(root, &["demo-data", &out, "--count", "1"], &[&named]);
 }
 
@@ -111,10 +113,10 @@ fn a_model_that_is_none_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     faces(root);
-    let image = "faces/photos/00000.png";
-    refused(root, &["apply", "none", image, "-o", "out"], &["no model at `none`", ".safetensors"]);
-    refused(root, &["apply", "faces", image, "-o", "out"], &["holds no `model.safetensors`"]);
-    refused(root, &["apply", image, image, "-o", "out"], &["no safetensors file", "hint: "]);
+    let image = "@faces/photos/00000.png";
+    refused(root, &["apply", "@none", image, "-o", "@out"], &["no model at `none`", ".safetensors"]);
+    refused(root, &["apply", "@faces", image, "-o", "@out"], &["holds no `model.safetensors`"]);
+    refused(root, &["apply", image, image, "-o", "@out"], &["no safetensors file", "hint: "]);
 }
 
 #[test]
@@ -133,9 +135,9 @@ fn one_image_and_small_images_warn_and_a_bad_file_is_named() {
         assert!(ended.stderr.contains(part), "no `{part}` in: {}", ended.stderr);
     }
 
-    let to = ["apply", "run", "faces/photos", "-o", "out", "--to", "on"];
+    let to = ["apply", "@run", "@faces/photos", "-o", "@out", "--to", "on"];
     refused(root, &to, &["makes no `on`", "`photos` and `one`", "did you mean `one`?"]);
-    let onto_itself = ["apply", "run", "faces/photos", "-o", "faces/photos", "--overwrite"];
+    let onto_itself = ["apply", "@run", "@faces/photos", "-o", "@faces/photos", "--overwrite"];
     refused(root, &onto_itself, &["written over the input"]);
     let again = translate(root, &["train", "faces/photos", "one", "--run", "run"]);
     assert_eq!(again.code, Some(0), "{}", again.stderr);
@@ -148,17 +150,14 @@ fn one_image_and_small_images_warn_and_a_bad_file_is_named() {
         ("generators.x_to_y.net.width=8", "`generators.x_to_y.net.width` was 24, and is 8"),
         ("train.batch=2", "`train.batch` was 4, and is 2"),
     ] {
-        refused(
-            root,
-            &["train", "faces/photos", "one", "--run", "run", "--set", set],
-            &[change, "--run DIR"],
-        );
+        let on = ["train", "@faces/photos", "@one", "--run", "@run", "--set", set];
+        refused(root, &on, &[change, "--run DIR"]);
     }
-    let others = ["train", "faces/photos", "faces/anime", "--run", "run"];
+    let others = ["train", "@faces/photos", "@faces/anime", "--run", "@run"];
     refused(root, &others, &["domains `photos,one`, not `photos,anime`", "--names photos,one"]);
     let busy = std::fs::File::create(root.join("run/.lock")).unwrap();
     busy.lock().unwrap();
-    let longer = ["train", "faces/photos", "one", "--run", "run", "--set", "train.images=8"];
+    let longer = ["train", "@faces/photos", "@one", "--run", "@run", "--set", "train.images=8"];
     refused(root, &longer, &["another process is training in `run`", "--run DIR"]);
     drop(busy);
 
@@ -169,7 +168,7 @@ fn one_image_and_small_images_warn_and_a_bad_file_is_named() {
     let file = root.join("run/model.safetensors");
     let bytes = std::fs::read(&file).unwrap();
     std::fs::write(root.join("cut.safetensors"), &bytes[..bytes.len() / 2]).unwrap();
-    refused(root, &["apply", "cut.safetensors", "one", "-o", "out2"], &["truncated", "hint: "]);
+    refused(root, &["apply", "@cut.safetensors", "@one", "-o", "@out2"], &["truncated", "hint: "]);
 }
 
 /// A run that broke off before its first checkpoint can be begun again with another recipe, as the message for too little

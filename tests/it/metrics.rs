@@ -13,11 +13,10 @@ const TOLERANCE: f64 = 1e-5;
 struct Reference(HashMap<String, Tensor>);
 
 impl Reference {
-    /// `what` is `pairs` or `sets`.
-    fn compute(what: &str) -> Option<Self> {
+    fn compute() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.npz");
-        python::run("metrics.py", &[what.as_ref(), path.as_os_str()])?;
+        python::run("metrics.py", &[path.as_os_str()])?;
         Some(Self(Tensor::read_npz(path).unwrap().into_iter().collect()))
     }
 
@@ -57,10 +56,17 @@ fn assert_close(what: &str, got: f64, expected: f64) {
 }
 
 #[test]
-fn l1_psnr_and_ssim_agree_with_scikit_image() {
+fn metrics_agree_with_scikit_image_and_numpy() {
+    if let Some(reference) = Reference::compute() {
+        pairs_agree(&reference);
+        sets_agree(&reference);
+    }
+}
+
+/// L1, PSNR and SSIM.
+fn pairs_agree(reference: &Reference) {
     type Metric = fn(&Tensor, &Tensor) -> Result<f64, MetricError>;
     let metrics: [(&str, Metric); 3] = [("l1", l1), ("psnr", psnr), ("ssim", ssim)];
-    let Some(reference) = Reference::compute("pairs") else { return };
     let cases = reference.cases("pair");
     assert!(cases > 0);
 
@@ -91,9 +97,8 @@ fn l1_psnr_and_ssim_agree_with_scikit_image() {
     }
 }
 
-#[test]
-fn sliced_wasserstein_distance_and_its_pyramid_agree_with_numpy() {
-    let Some(reference) = Reference::compute("sets") else { return };
+/// The sliced Wasserstein distance and its pyramid.
+fn sets_agree(reference: &Reference) {
     let cases = reference.cases("sets");
     assert!(cases > 0);
     for case in (0..cases).map(|i| format!("sets{i}")) {

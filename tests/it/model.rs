@@ -15,7 +15,7 @@ const ANIME: u8 = 186;
 const PHOTO: u8 = 69;
 
 /// A model file with weights 0 and, in the last convolutions, biases of 0.5 to `anime` and -0.5 to `photos`.
-fn write_model(path: &Path) {
+pub fn write_model(path: &Path) {
     let sets = ["data.size=32", "model.precision=f16"].map(String::from);
     let recipe = resolve("cyclegan-small", &sets).unwrap();
     let graph = Graph::build(&recipe, Device::Cpu);

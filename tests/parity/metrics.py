@@ -1,4 +1,4 @@
-"""Metrics by other means, for tests/it/metrics.rs: `metrics.py pairs|sets OUT.npz`.
+"""Metrics by other means, for tests/it/metrics.rs: `metrics.py OUT.npz`.
 
 SSIM and PSNR come from scikit-image. The sliced Wasserstein distance (Karras et al. 2018, section 5) is written here in
 float64 NumPy, its pyramid with SciPy's two-dimensional convolution; patch positions and directions are drawn here and
@@ -139,6 +139,6 @@ def compared_sets(rng):
 
 
 if __name__ == "__main__":
-    make = {"pairs": scored_pairs, "sets": compared_sets}[sys.argv[1]]
+    arrays = scored_pairs(np.random.default_rng(20)) | compared_sets(np.random.default_rng(20))
     # tch reads no array in Fortran's order.
-    np.savez(sys.argv[2], **{name: np.ascontiguousarray(xs) for name, xs in make(np.random.default_rng(20)).items()})
+    np.savez(sys.argv[1], **{name: np.ascontiguousarray(xs) for name, xs in arrays.items()})

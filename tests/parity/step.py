@@ -1,4 +1,5 @@
-"""Writes five steps of a small CycleGAN, for the tests to repeat: `step.py OUT.npz [BATCH]`.
+"""Writes five steps of a small CycleGAN, for the tests to repeat: `step.py DIR` makes `DIR/BATCH.npz` for
+batches of one and of two.
 
 Spaces are `x` and `y`; networks `x_to_y`, `y_to_x`, and `dx`, `dy`, the discriminators of those spaces. Width 8,
 2 blocks, 3 layers, 32², cycle weight 10, identity 0.5, pool of 3, Adam (0.5, 0.999). Keys, with k the step from 0:
@@ -83,4 +84,5 @@ def record(batch):
 if __name__ == "__main__":
     # Tensors this small only wait for a second thread.
     torch.set_num_threads(1)
-    np.savez(sys.argv[1], **record(batch=int(sys.argv[2]) if len(sys.argv) > 2 else 1))
+    for batch in SEEDS:
+        np.savez(f"{sys.argv[1]}/{batch}.npz", **record(batch))
