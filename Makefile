@@ -15,7 +15,7 @@ build: setup
 	cargo build --release
 
 demo: build
-	sh demo.sh $(DEMO)
+	sh demo.sh "$(DEMO)"
 
 test: setup
 	cargo fmt --check

@@ -16,6 +16,8 @@ if [ -n "${LIBTORCH:-}" ]; then
         echo "hint: point it at an unpacked libtorch $torch, or unset it to have one downloaded" >&2
         exit 2
     }
+    # So that plain cargo finds it later, without the variable.
+    ln -sfn "$(cd "$LIBTORCH" && pwd -P)" .libtorch
     exit 0
 fi
 cache=${TRANSLATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/translate}

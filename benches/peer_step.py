@@ -38,7 +38,7 @@ def arguments():
 
 
 def build(args):
-    """A function that does one step."""
+    """A function that draws one step's input, and one that does a step on it."""
     torch.manual_seed(0)
     random.seed(0)
     options = dict(upsample=args.upsample, skip=args.skip)
@@ -50,28 +50,32 @@ def build(args):
     def choice():
         return [random.random() < 0.5 for _ in range(args.batch)], [random.randrange(POOL) for _ in range(args.batch)]
 
-    def step():
+    def draw():
         x, y = (images[space, random.sample(range(RESIDENT), args.batch)] for space in (0, 1))
-        gan.step(x, y, {"x": choice(), "y": choice()})
+        return x, y, {"x": choice(), "y": choice()}
+
+    def step(inputs):
+        gan.step(*inputs)
         if args.device != "cpu":
             torch.cuda.synchronize()
 
-    return step
+    return draw, step
 
 
 def main():
     args = arguments()
     torch.set_num_threads(args.threads)
-    step = build(args)
+    draw, step = build(args)
     done = 0
     for line in sys.stdin:
         if line.strip() != "step":
             sys.exit(f"error: read `{line.strip()}`, expected `step`")
         if done == 0:
             for _ in range(args.warmup):
-                step()
+                step(draw())
+        inputs = draw()
         start = time.perf_counter()
-        step()
+        step(inputs)
         print(json.dumps({"ms": 1e3 * (time.perf_counter() - start)}), flush=True)
         done += 1
         if done == args.steps:

@@ -3,6 +3,7 @@
 //! So a program killed on the way leaves the old file or the new one, never half of one; at worst it leaves a hidden
 //! file, which [`remove_leftovers`] knows by its name.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -39,6 +40,11 @@ pub fn try_writing(folder: &Path) -> io::Result<()> {
     hidden_file(folder)?.write_all(b"x")
 }
 
+/// The folder that a file lies in: `.` for a bare name.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Removes what writes that were killed left in `folder`. Only for folders that no other process writes to.
 ///
 /// # Errors
@@ -46,18 +52,20 @@ pub fn try_writing(folder: &Path) -> io::Result<()> {
 pub fn remove_leftovers(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let name = entry.file_name();
-        let ours = name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
-        if ours && entry.file_type()?.is_file() {
+        if is_leftover(&entry.file_name()) && entry.file_type()?.is_file() {
             fs::remove_file(entry.path())?;
         }
     }
     Ok(())
 }
 
+/// Whether a file of this name is what a killed write left.
+pub fn is_leftover(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX))
+}
+
 fn filled(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = hidden_file(folder)?;
+    let mut file = hidden_file(folder_of(path))?;
     file.write_all(bytes)?;
     Ok(file)
 }

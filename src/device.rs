@@ -2,7 +2,7 @@
 
 use tch::{Cuda, Device};
 
-use crate::torch::load_cuda;
+use crate::torch::{NoCuda, load_cuda};
 
 /// A `--device` that cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -25,11 +25,11 @@ pub enum DeviceError {
 /// Why CUDA cannot be used here, or the number of GPUs.
 ///
 /// # Errors
-/// The reason, in words.
-pub fn cuda_devices() -> Result<i64, String> {
+/// What is missing.
+pub fn cuda_devices() -> Result<i64, NoCuda> {
     load_cuda()?;
     if !Cuda::is_available() {
-        return Err("libtorch sees no GPU that it can use".into());
+        return Err(NoCuda::Gpu);
     }
     Ok(Cuda::device_count())
 }
@@ -39,7 +39,7 @@ pub fn cuda_devices() -> Result<i64, String> {
 /// # Errors
 /// Another word, or a GPU that is not there.
 pub fn parse(name: &str) -> Result<Device, DeviceError> {
-    let no_cuda = |reason| DeviceError::NoCuda { asked: name.into(), reason };
+    let no_cuda = |reason: String| DeviceError::NoCuda { asked: name.into(), reason };
     let index = match name {
         "auto" => return Ok(if cuda_devices().is_ok() { Device::Cuda(0) } else { Device::Cpu }),
         "cpu" => return Ok(Device::Cpu),
@@ -49,7 +49,7 @@ pub fn parse(name: &str) -> Result<Device, DeviceError> {
             .and_then(|index| index.parse::<usize>().ok())
             .ok_or_else(|| DeviceError::Unknown(name.into()))?,
     };
-    let count = cuda_devices().map_err(no_cuda)?;
+    let count = cuda_devices().map_err(|missing| no_cuda(missing.to_string()))?;
     if index as i64 >= count {
         return Err(no_cuda(format!("there are {count} GPUs, counted from 0")));
     }

@@ -80,7 +80,7 @@ pub struct Summary {
     /// Pixels of the images written.
     pub pixels: u64,
     /// Images left out because their output existed.
-    pub skipped: usize,
+    pub existed: usize,
     /// Images given up, sorted by path.
     pub failed: Vec<Failed>,
     /// Whether the run was stopped before the last image.
@@ -128,9 +128,14 @@ fn run_within(
         for _ in 0..threads {
             let (read_jobs, write_jobs, report) = (read_jobs.clone(), write_jobs.clone(), report.clone());
             let wanted = read_jobs.into_iter().take_while(|_| !abandoned.load(Ordering::Relaxed));
-            scope.spawn(move || wanted.for_each(|job| job.perform(options)));
+            let read = move || wanted.for_each(|job| job.perform(options));
             // The report fails to be heard only when the run is over.
-            scope.spawn(move || write_jobs.iter().map(Write::perform).all(|done| report.send(done).is_ok()));
+            let write = move || {
+                write_jobs.iter().map(Write::perform).all(|done| report.send(done).is_ok());
+            };
+            // Where the system refuses a thread the others do its work; where it refuses all, every image says so.
+            let _ = thread::Builder::new().spawn_scoped(scope, read);
+            let _ = thread::Builder::new().spawn_scoped(scope, write);
         }
         drop((read_jobs, write_jobs, report));
         let mut flow = Flow {
@@ -147,7 +152,7 @@ fn run_within(
             results,
             held: 0,
             writing: 0,
-            summary: Summary { skipped: plan.existing, ..Summary::default() },
+            summary: Summary { existed: plan.existing, ..Summary::default() },
             progress,
         };
         flow.work(interrupt, network);

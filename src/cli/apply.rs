@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use super::progress::{bar, say, warn};
+use super::progress::{Counter, tell, warn};
 use super::{Failure, at_least_one, print, thread_count};
 use crate::apply::batch::Batch;
 use crate::apply::pipeline::{self, PipelineOptions, Progress};
@@ -69,12 +69,12 @@ pub fn run(args: Args) -> Result<u8, Failure> {
     let plan = Plan::new(&options)?;
     let signals = Signals::listen()?;
 
-    let bar = bar(plan.items.len() as u64, "{wide_bar} {pos}/{len} images, {per_sec}, {eta} left");
     let (count, domain, device) = (plan.items.len(), translator.domain(), device::name(device));
-    say(&bar, format_args!("translating {count} images to {domain} on {device}"));
+    tell(format_args!("translating {count} images to {domain} on {device}"));
     for left_out in &plan.warnings {
-        warn(&bar, format_args!("left out {left_out}"));
+        tell(format_args!("warning: left out {left_out}"));
     }
+    let counter = Counter::new("translated", Some(count));
     let options = PipelineOptions {
         batch: args.batch,
         multiple: translator.stride(),
@@ -82,17 +82,17 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         threads: args.threads,
     };
     let mut progress = |event: Progress<'_>| {
-        bar.inc(1);
+        counter.add(1);
         if let Progress::Failed(failed) = event {
-            warn(&bar, format_args!("skipped {failed}"));
+            warn(counter.bar(), format_args!("skipped {failed}"));
         }
     };
     let mut network = |batch: &Batch| translator.translate(batch).map_err(|error| error.to_string());
     let summary = pipeline::run(&plan, &options, signals.flag(), &mut network, &mut progress);
-    bar.finish_and_clear();
-    let (done, skipped, failed) = (summary.done, summary.skipped, summary.failed.len());
-    let existed = if skipped > 0 { ", left as they were (`--overwrite` makes them again)" } else { "" };
-    print(format!("{done} translated, {failed} failed, {skipped} existed{existed}"));
+    counter.finish();
+    let (done, existed, failed) = (summary.done, summary.existed, summary.failed.len());
+    let left = if existed > 0 { ", left as they were (`--overwrite` makes them again)" } else { "" };
+    print(format!("{done} translated, {failed} failed, {existed} existed{left}"));
     match signals.exit_status().filter(|_| summary.interrupted) {
         Some(status) => Ok(status),
         None => Ok(u8::from(failed > 0 || !plan.warnings.is_empty())),

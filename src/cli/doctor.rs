@@ -1,11 +1,16 @@
 //! `translate doctor`: what the program found to run on, and what to do about what it did not find.
 
+use std::path::Path;
+
 use clap::Parser;
 use tch::Cuda;
 
 use super::{Failure, print};
 use crate::device::cuda_devices;
-use crate::torch::{LIBTORCH, version};
+use crate::torch::{LIBTORCH, NoCuda, version};
+
+/// Where the kernel's side of the driver says its version.
+const KERNEL_DRIVER: &str = "/proc/driver/nvidia/version";
 
 /// Show libtorch, devices and threads, and what to do when something is missing
 #[derive(Debug, Parser)]
@@ -40,7 +45,7 @@ pub fn run() -> Result<u8, Failure> {
         }
         Err(reason) => {
             print(format!("CUDA         none: {reason}; `--device auto` takes the CPU"));
-            print(format!("             hint: {}", cuda_hint()));
+            print(format!("             hint: {}", cuda_hint(&reason)));
         }
     }
     Ok(0)
@@ -55,7 +60,7 @@ fn loaded_libtorch() -> Option<String> {
 
 /// The version line of the NVIDIA kernel driver.
 fn driver_version() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/driver/nvidia/version").ok()?;
+    let text = std::fs::read_to_string(KERNEL_DRIVER).ok()?;
     text.lines().next().map(|line| line.trim_start_matches("NVRM version: ").to_string())
 }
 
@@ -70,20 +75,20 @@ fn gpu_names() -> Vec<String> {
     folders.filter_map(model).collect()
 }
 
-fn cuda_hint() -> &'static str {
-    let has_driver = std::path::Path::new("/proc/driver/nvidia/version").exists();
-    let has_cuda_build = std::path::Path::new(LIBTORCH).join("libtorch_cuda.so").exists();
-    match (has_driver, has_cuda_build) {
-        (false, _) => {
-            "with an NVIDIA GPU, install its driver (580 or newer for CUDA 13); without one, the recipes \
-                       `demo` and `cyclegan-small` are made for a CPU"
+fn cuda_hint(missing: &NoCuda) -> &'static str {
+    match missing {
+        NoCuda::Driver if Path::new(KERNEL_DRIVER).exists() => {
+            "the kernel has the driver, and its libraries are not here: start the container with its GPUs (`docker run \
+             --gpus all`)"
         }
-        (true, false) => {
-            "this libtorch has no CUDA: set LIBTORCH to one that has, or unset it, then `make` again"
+        NoCuda::Driver => {
+            "with an NVIDIA GPU, install its driver (580 or newer for CUDA 13); without one, the recipes `demo` and \
+             `cyclegan-small` are made for a CPU"
         }
-        (true, true) => {
-            "the driver is there but no GPU is usable: see `nvidia-smi`, and whether CUDA_VISIBLE_DEVICES \
-                         hides it; CUDA 13 wants driver 580 or newer"
+        NoCuda::Libtorch(_) => "set LIBTORCH to a libtorch with CUDA, or unset it, then `make` again",
+        NoCuda::Gpu => {
+            "the driver is there: see `nvidia-smi`, and whether CUDA_VISIBLE_DEVICES hides the GPU; CUDA 13 wants driver \
+             580 or newer"
         }
     }
 }

@@ -3,15 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use indicatif::ProgressBar;
 
-use super::progress::tell;
+use super::progress::{Counter, tell};
 use super::{Failure, print};
 use crate::atomic;
 use crate::data::encode::{Format, encode};
 use crate::device;
 use crate::eval::report::{Distances, Report, Request, Scores, evaluate};
 use crate::model;
+
+/// As of a recipe's `data.size`.
+const MOST_PIXELS: u32 = 4096;
 
 /// Measure translations: against the target folder and, where they are known, against the true answers
 #[derive(Debug, Parser)]
@@ -22,7 +24,8 @@ use crate::model;
 
 All images are compared at the size that the model was trained at (`--size` gives another). `l1` is the mean difference of
 values from 0 to 1 and `swd` the sliced Wasserstein distance times 1000: less is better. `psnr` (dB) and `ssim` (up to 1):
-more is better.")]
+more is better. All images are held in memory, as pixels and as
+patches: about 0.6 MB each at 256².")]
 pub struct Args {
     /// A run folder or a model file
     model: PathBuf,
@@ -65,9 +68,11 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let model = model::open(&args.model, device)?;
     let translator = model.translator(args.to.as_deref(), device)?;
     let size = args.size.unwrap_or(model.recipe.data.size);
-    if !size.is_multiple_of(translator.stride()) || size < translator.least_size() {
-        let (stride, least) = (translator.stride(), translator.least_size());
-        Err(anyhow::anyhow!("`--size {size}`: expected a multiple of {stride}, at least {least}"))?;
+    let (stride, least) = (translator.stride(), translator.least_size());
+    if !size.is_multiple_of(stride) || !(least..=MOST_PIXELS).contains(&size) {
+        Err(anyhow::anyhow!(
+            "`--size {size}`: expected a multiple of {stride} from {least} to {MOST_PIXELS}"
+        ))?;
     }
     let request = Request {
         translator: &translator,
@@ -79,9 +84,9 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         rows: if args.picture.is_some() { args.rows } else { 0 },
         device,
     };
-    let bar = ProgressBar::no_length();
-    let report = evaluate(&request, &|images| bar.inc(images));
-    bar.finish_and_clear();
+    let counter = Counter::new("translated", None);
+    let report = evaluate(&request, &|images| counter.add(images));
+    counter.finish();
     let report = report?;
     for skipped in &report.skipped {
         tell(format_args!("warning: skipped {skipped}"));
@@ -99,11 +104,10 @@ fn check_picture(picture: &Path, overwrite: bool) -> Result<(), Failure> {
     if picture.exists() && !overwrite {
         Err(anyhow::anyhow!("`--picture {name}` exists\nhint: name another file, or add `--overwrite`"))?;
     }
-    let folder = picture.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let cannot = |error| {
         anyhow::anyhow!("cannot write `--picture {name}`: {error}\nhint: name a file in a folder of yours")
     };
-    Ok(atomic::try_writing(folder).map_err(cannot)?)
+    Ok(atomic::try_writing(atomic::folder_of(picture)).map_err(cannot)?)
 }
 
 fn table(report: &Report) -> String {

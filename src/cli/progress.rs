@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
-use std::time::Duration;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -18,6 +19,51 @@ pub fn bar(len: u64, template: &str) -> ProgressBar {
         bar.set_style(style.progress_chars("━╸ "));
     }
     bar
+}
+
+/// Seconds between two lines where there is no bar.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+
+/// Counts images as they are done, from any thread: a bar on a terminal, elsewhere a line now and then.
+pub struct Counter {
+    bar: ProgressBar,
+    done: &'static str,
+    told: Mutex<Instant>,
+}
+
+impl Counter {
+    /// `done` is what happens to the images, as in `translated`; `count` is how many there are, where that is known.
+    pub fn new(done: &'static str, count: Option<usize>) -> Self {
+        let bar = match count {
+            Some(count) => bar(count as u64, "{wide_bar} {pos}/{len} images, {per_sec}, {eta} left"),
+            None => bar(0, "{pos} images, {per_sec}, {msg}").with_message(done),
+        };
+        Self { bar, done, told: Mutex::new(Instant::now()) }
+    }
+
+    /// So many more.
+    pub fn add(&self, images: u64) {
+        self.bar.inc(images);
+        if self.bar.is_hidden()
+            && let Ok(mut told) = self.told.lock()
+            && told.elapsed() >= LINE_EVERY
+        {
+            *told = Instant::now();
+            let of =
+                self.bar.length().filter(|of| *of > 0).map_or_else(String::new, |of| format!(" of {of}"));
+            tell(format_args!("{}{of} images {}", self.bar.position(), self.done));
+        }
+    }
+
+    /// The bar, to write lines above.
+    pub const fn bar(&self) -> &ProgressBar {
+        &self.bar
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 /// Writes a line to stderr. A stderr that nobody reads any more (`2>&1 | head`) does not end the work.

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use clap::Parser;
 use indicatif::ProgressBar;
 
-use super::progress::{bar, in_words, say, tell, warn};
+use super::progress::{Counter, bar, in_words, say, tell, warn};
 use super::{Failure, print, thread_count};
 use crate::device;
 use crate::nets::Graph;
 use crate::recipe::to_yaml;
 use crate::torch::guard;
-use crate::train::events::Tick;
-use crate::train::plan::{Plan, PlanError, Request};
+use crate::train::metrics::Tick;
+use crate::train::plan::{Plan, Request};
+use crate::train::problems::PlanError;
 use crate::train::signals::Signals;
 use crate::train::trainer::{Event, Outcome, Trainer};
 
@@ -79,10 +80,11 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         device,
         cache: args.cache << 20,
         threads: args.threads,
+        dry_run: args.dry_run,
     };
-    let reading = ProgressBar::no_length();
-    let plan = Plan::new(&request, &|| reading.inc(1));
-    reading.finish_and_clear();
+    let reading = Counter::new("read", None);
+    let plan = Plan::new(&request, &|| reading.add(1));
+    reading.finish();
     let plan = match plan {
         // So that a script can say `train` again and again.
         Err(finished @ PlanError::Finished { .. }) => {
@@ -197,6 +199,7 @@ impl Screen {
     fn estimate(&self, images_per_second: f64, seconds_left: f64) {
         let left = in_words(seconds_left);
         say(&self.bar, format_args!("measured  {images_per_second:.2} images/s: about {left} to go"));
+        self.bar.set_message(format!("{images_per_second:.1}/s, {left} left"));
         if self.on_cpu && seconds_left > LONG_HOURS * 3600.0 {
             let warning = format!(
                 "this recipe takes {left} on this CPU\nhint: `-r cyclegan-small --run DIR` is made for a CPU; `cyclegan` wants a GPU"

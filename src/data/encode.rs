@@ -30,7 +30,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every format, in the order in which help lists them.
+    /// Every format.
     pub const ALL: [Self; 6] = [Self::Png, Self::Jpeg, Self::Webp, Self::Bmp, Self::Gif, Self::Tiff];
 
     /// The format that a file name extension (without the dot, in any case) stands for.

@@ -3,9 +3,7 @@
 //! Sample n of a run is a function of the seed and n alone (see [`random`](crate::random)), and batch k holds
 //! the samples from k × batch on. Threads only decide when a batch is ready, never what is in it.
 
-use std::any::Any;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -13,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use image::RgbImage;
 
 use super::dataset::{Dataset, DatasetError};
+use crate::panics;
 use crate::random::{Purpose, coin, permutation, stream, uniform_below};
 
 /// How samples are drawn.
@@ -177,17 +176,12 @@ where
     F: Fn(u64) -> Result<Batch, LoaderError>,
 {
     for index in queue {
-        let batch = catch_unwind(AssertUnwindSafe(|| make(index)))
-            .unwrap_or_else(|thrown| Err(LoaderError::Panicked { index, message: message(&*thrown) }));
+        let batch = panics::catch(|| make(index))
+            .unwrap_or_else(|message| Err(LoaderError::Panicked { index, message }));
         if done.send((index, batch)).is_err() {
             return;
         }
     }
-}
-
-fn message(thrown: &(dyn Any + Send)) -> String {
-    let text = thrown.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| thrown.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned()
 }
 
 /// What sample n is.
@@ -210,7 +204,7 @@ impl Sampler {
     fn batch(&self, index: u64) -> Result<Batch, LoaderError> {
         let SampleOptions { size, batch, .. } = self.options;
         let bytes = size as usize * size as usize * 3 * batch;
-        let mut sides = vec![Vec::with_capacity(bytes); self.sides.len()];
+        let mut sides: Vec<_> = self.sides.iter().map(|_| Vec::with_capacity(bytes)).collect();
         let first = index * batch as u64;
         for sample in first..first + batch as u64 {
             for (side, pixels) in sides.iter_mut().enumerate() {

@@ -5,6 +5,7 @@ pub mod convert;
 pub mod dataset;
 pub mod decode;
 pub mod encode;
+pub mod grid;
 pub mod loader;
 pub mod portraits;
 pub mod resize;

@@ -13,11 +13,12 @@ use super::{MetricError, PairScores};
 use crate::apply::batch::Batch;
 use crate::data::convert::from_bytes;
 use crate::data::decode::decode;
+use crate::data::grid::grid;
 use crate::data::resize::{ResizeError, resize};
 use crate::data::scan::{ScanError, Skipped, scan};
+use crate::device;
 use crate::model::Translator;
 use crate::torch::{TorchError, guard};
-use crate::train::samples::grid;
 
 /// Seed of the sliced Wasserstein distance's patches and directions: fixed, so that two reports can be compared.
 const SEED: u64 = 0;
@@ -170,8 +171,9 @@ pub fn evaluate(request: &Request<'_>, done: &dyn Fn(u64)) -> Result<Report, Eva
         return Err(EvalError::NoPairs { source_folder: request.source.into(), answers: folder.into() });
     }
     let translated = translate(request, &sources, done)?;
-    let measured =
-        guard("the chosen device", || measure(request, &sources, &translated, &targets, &answers))??;
+    let measured = guard(&device::name(request.device), || {
+        measure(request, &sources, &translated, &targets, &answers)
+    })??;
     let [translated_to_target, source_to_target] = measured.distances;
     Ok(Report {
         to: request.translator.domain().to_string(),

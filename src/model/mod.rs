@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
+use crate::device;
 use crate::nets::{GeneratorNode, Graph};
 use crate::recipe::{Precision, Recipe, RecipeError, Space, closest, from_yaml, to_yaml};
 use crate::torch::store::{StoreError, Stored, read, write};
@@ -179,8 +180,8 @@ pub fn open(path: &Path, device: Device) -> Result<Model, ModelError> {
     }
     let training =
         serde_json::from_str(text("training")?).map_err(|error| foreign("training", format!(": {error}")))?;
-    let graph = guard("cpu", || Graph::build_generators(&recipe.generators, device))?;
-    fill(&graph, &stored, path)?;
+    let graph = guard(&device::name(device), || Graph::build_generators(&recipe.generators, device))?;
+    fill(&graph, &stored, path, device)?;
     Ok(Model { recipe, domains, training, graph })
 }
 
@@ -193,7 +194,7 @@ fn locate(path: &Path) -> Result<PathBuf, ModelError> {
     if path.exists() { Ok(path.into()) } else { Err(ModelError::Missing { path: path.into() }) }
 }
 
-fn fill(graph: &Graph, stored: &Stored, path: &Path) -> Result<(), ModelError> {
+fn fill(graph: &Graph, stored: &Stored, path: &Path, device: Device) -> Result<(), ModelError> {
     for (name, mut tensor) in graph.tensors() {
         let misfit = |detail| ModelError::Weights { path: path.into(), detail };
         let found = stored.tensors.get(&name).ok_or_else(|| misfit(format!("`{name}` is missing")))?;
@@ -204,7 +205,7 @@ fn fill(graph: &Graph, stored: &Stored, path: &Path) -> Result<(), ModelError> {
                 tensor.size()
             )));
         }
-        guard("cpu", || tch::no_grad(|| tensor.copy_(found)))?;
+        guard(&device::name(device), || tch::no_grad(|| tensor.copy_(found)))?;
     }
     Ok(())
 }

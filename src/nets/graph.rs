@@ -46,11 +46,6 @@ impl Network {
         self.per_image
     }
 
-    /// The trainable weights, in the order in which the network was built.
-    pub fn parameters(&self) -> Vec<Tensor> {
-        self.vars.trainable_variables()
-    }
-
     /// All tensors by name, running statistics included; sorted by name.
     pub fn tensors(&self) -> Vec<(String, Tensor)> {
         let mut tensors: Vec<_> = self.vars.variables().into_iter().collect();
@@ -60,7 +55,7 @@ impl Network {
 
     /// The number of trainable weights.
     pub fn parameter_count(&self) -> usize {
-        self.parameters().iter().map(Tensor::numel).sum()
+        self.vars.trainable_variables().iter().map(Tensor::numel).sum()
     }
 }
 
@@ -124,6 +119,13 @@ impl Graph {
         for node in self.discriminators.values_mut() {
             node.net.vars.set_device(device);
         }
+    }
+
+    /// The trainable weights whose full name begins with `prefix`.
+    pub fn parameters(&self, prefix: &str) -> Vec<(String, Tensor)> {
+        let mut all = self.tensors();
+        all.retain(|(name, tensor)| name.starts_with(prefix) && tensor.requires_grad());
+        all
     }
 
     /// Every tensor of the graph by full name: `generators.<name>.<weight>` and `discriminators.<space>.<weight>`.

@@ -1,9 +1,13 @@
 //! The ranges of a recipe's fields and the rules between them.
 
+use std::ops::RangeInclusive;
+
 use super::schema::{DiscriminatorNet, FORMAT, GeneratorNet, Recipe};
 
 /// More than any memory holds with a network's activations; a batch of bytes of this size still fits.
 const MAX_BATCH_PIXELS: u64 = 1 << 28;
+
+const WIDTHS: RangeInclusive<i64> = 1..=1024;
 
 /// A value that cannot be used: field path, the value, what was expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -108,16 +112,22 @@ impl Recipe {
     }
 }
 
+/// A whole number of a network's section.
+fn check_net(field: &str, part: &str, value: i64, range: RangeInclusive<i64>) -> Result<(), Invalid> {
+    let expected = format!("{} to {}", range.start(), range.end());
+    check(range.contains(&value), &format!("{field}.net.{part}"), &value, &expected)
+}
+
 impl GeneratorNet {
     fn validate(&self, field: &str) -> Result<(), Invalid> {
         match self {
             Self::Resnet(c) => {
-                check((1..=1024).contains(&c.width), &format!("{field}.net.width"), &c.width, "1 to 1024")?;
-                check((1..=64).contains(&c.blocks), &format!("{field}.net.blocks"), &c.blocks, "1 to 64")
+                check_net(field, "width", c.width, WIDTHS)?;
+                check_net(field, "blocks", c.blocks as i64, 1..=64)
             }
             Self::Unet(c) => {
-                check((1..=1024).contains(&c.width), &format!("{field}.net.width"), &c.width, "1 to 1024")?;
-                check((5..=12).contains(&c.downs), &format!("{field}.net.downs"), &c.downs, "5 to 12")
+                check_net(field, "width", c.width, WIDTHS)?;
+                check_net(field, "downs", i64::from(c.downs), 5..=12)
             }
         }
     }
@@ -127,12 +137,10 @@ impl DiscriminatorNet {
     fn validate(&self, field: &str) -> Result<(), Invalid> {
         match self {
             Self::Patch(c) => {
-                check((1..=1024).contains(&c.width), &format!("{field}.net.width"), &c.width, "1 to 1024")?;
-                check((1..=8).contains(&c.layers), &format!("{field}.net.layers"), &c.layers, "1 to 8")
+                check_net(field, "width", c.width, WIDTHS)?;
+                check_net(field, "layers", i64::from(c.layers), 1..=8)
             }
-            Self::Pixel(c) => {
-                check((1..=1024).contains(&c.width), &format!("{field}.net.width"), &c.width, "1 to 1024")
-            }
+            Self::Pixel(c) => check_net(field, "width", c.width, WIDTHS),
         }
     }
 }

@@ -8,7 +8,7 @@ mod memory;
 mod shim;
 pub mod store;
 
-pub use cuda::load_cuda;
+pub use cuda::{NoCuda, load_cuda};
 pub use guard::{TorchError, guard};
 pub use memory::keep_freed_memory;
 pub use shim::{AdamRates, fused_adam, leaky_relu, version};

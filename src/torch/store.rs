@@ -15,7 +15,7 @@ pub enum StoreError {
     /// The file system's.
     #[error("cannot {action} `{path}`: {source}")]
     Io {
-        /// `read` or `write`.
+        /// What was tried.
         action: &'static str,
         /// The file.
         path: PathBuf,

@@ -9,6 +9,7 @@ const EPS: f64 = 1e-8;
 /// One optimizer over a list of parameters.
 #[derive(Debug)]
 pub struct Adam {
+    names: Vec<String>,
     params: Vec<Tensor>,
     exp_avgs: Vec<Tensor>,
     exp_avg_sqs: Vec<Tensor>,
@@ -17,12 +18,13 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// Zero moments for `params`, which stay shared with their network.
-    pub fn new(params: Vec<Tensor>, betas: [f64; 2]) -> Self {
+    /// Zero moments for the named `params`, which stay shared with their network.
+    pub fn new(params: Vec<(String, Tensor)>, betas: [f64; 2]) -> Self {
+        let (names, params): (Vec<_>, Vec<_>) = params.into_iter().unzip();
         let zeros =
             || params.iter().map(Tensor::zeros_like).map(|m| m.set_requires_grad(false)).collect::<Vec<_>>();
         let steps = params.iter().map(|p| Tensor::zeros([], (Kind::Float, p.device()))).collect();
-        Self { exp_avgs: zeros(), exp_avg_sqs: zeros(), steps, params, betas }
+        Self { exp_avgs: zeros(), exp_avg_sqs: zeros(), steps, names, params, betas }
     }
 
     /// Differentiates the scalar `loss` and updates every parameter. Parameters of networks that are not this
@@ -41,12 +43,12 @@ impl Adam {
         })
     }
 
-    /// The moments and counters by name, for a checkpoint: `exp_avg.N`, `exp_avg_sq.N`, `step.N`.
+    /// The moments and counters for a checkpoint: `exp_avg.<parameter>`, `exp_avg_sq.<parameter>`, `step.<parameter>`.
     pub fn tensors(&self) -> Vec<(String, Tensor)> {
         let lists = [("exp_avg", &self.exp_avgs), ("exp_avg_sq", &self.exp_avg_sqs), ("step", &self.steps)];
         let named = |(name, list): (&'static str, &Vec<Tensor>)| {
-            let one = move |(i, t): (usize, &Tensor)| (format!("{name}.{i}"), t.shallow_clone());
-            list.iter().enumerate().map(one).collect::<Vec<_>>()
+            let one = move |(of, t): (&String, &Tensor)| (format!("{name}.{of}"), t.shallow_clone());
+            self.names.iter().zip(list).map(one).collect::<Vec<_>>()
         };
         lists.into_iter().flat_map(named).collect()
     }

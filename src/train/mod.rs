@@ -6,9 +6,10 @@
 pub mod adam;
 pub mod checkpoint;
 pub mod ema;
-pub mod events;
+pub mod metrics;
 pub mod plan;
 pub mod pool;
+pub mod problems;
 pub mod run;
 pub mod samples;
 pub mod schedule;

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use tch::{Device, Tensor};
 
 use super::checkpoint;
-use super::run::{self, Existing, RunError};
-use super::state::RestoreError;
-use crate::data::dataset::{CacheBudget, Dataset, DatasetError, LoadOptions};
-use crate::data::scan::{ImageFolder, ScanError, scan};
-use crate::model::Domains;
+use super::problems::{PlanError, Warning};
+use super::run::{self, Existing};
+use crate::data::dataset::{CacheBudget, Dataset, LoadOptions};
+use crate::data::scan::{ImageFolder, scan};
+use crate::model::{Domains, FILE_NAME};
 use crate::recipe;
 use crate::recipe::{Recipe, RecipeError, diff, resolve, to_yaml};
 use crate::torch::store::StoreError;
@@ -39,174 +39,8 @@ pub struct Request {
     pub cache: u64,
     /// Loader threads.
     pub threads: usize,
-}
-
-/// Why training cannot begin.
-#[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    /// The recipe's.
-    #[error(transparent)]
-    Recipe(#[from] RecipeError),
-    /// A folder's.
-    #[error(transparent)]
-    Scan(#[from] ScanError),
-    /// A folder's images'.
-    #[error(transparent)]
-    Dataset(#[from] DatasetError),
-    /// The run folder's.
-    #[error(transparent)]
-    Run(#[from] RunError),
-    /// A checkpoint's.
-    #[error(
-        "cannot go on from the newest checkpoint: {0}\nhint: remove that file to go on from the one before"
-    )]
-    Checkpoint(#[from] StoreError),
-    /// A checkpoint that does not fit.
-    #[error("cannot go on from the checkpoint: {0}")]
-    Restore(#[from] RestoreError),
-    /// More or fewer folders than the recipe has spaces.
-    #[error("the recipe needs {needed} folder(s), one for each of {spaces}; {given} given")]
-    FolderCount {
-        /// How many it needs.
-        needed: usize,
-        /// Its spaces.
-        spaces: String,
-        /// How many were named.
-        given: usize,
-    },
-    /// One folder for both sides.
-    #[error(
-        "`{x}` and `{y}` share images: one is the other, or lies inside it\nhint: the two sides need a folder each"
-    )]
-    SharedFolder {
-        /// The first folder.
-        x: PathBuf,
-        /// The second folder.
-        y: PathBuf,
-    },
-    /// A run whose own pictures would be taken for images of the data.
-    #[error(
-        "the run folder `{run}` lies inside the data folder `{folder}`: its samples would be taken for images\nhint: \
-         name a folder outside with `--run DIR`"
-    )]
-    RunInside {
-        /// The run.
-        run: PathBuf,
-        /// The data folder.
-        folder: PathBuf,
-    },
-    /// Names that cannot be told apart or used.
-    #[error("domain names {names} cannot be used: {reason}\nhint: `--names photo,anime` gives others")]
-    Names {
-        /// The names.
-        names: String,
-        /// What is wrong.
-        reason: &'static str,
-    },
-    /// A run that has shown all its images.
-    #[error(
-        "the run `{path}` is finished ({images} images)\nhint: `--set train.images=N` with a larger N trains it on; \
-         `--run DIR` begins another"
-    )]
-    Finished {
-        /// The run.
-        path: PathBuf,
-        /// Images shown.
-        images: u64,
-    },
-    /// A run of other domains.
-    #[error(
-        "the run `{path}` is of the domains `{before}`, not `{after}`\nhint: `--names {before}` calls these folders so, \
-         or begin another run with `--run DIR`"
-    )]
-    OtherDomains {
-        /// The run.
-        path: PathBuf,
-        /// Its domain names.
-        before: String,
-        /// The names now.
-        after: String,
-    },
-    /// A run of other networks.
-    #[error(
-        "the run `{path}` cannot go on with this recipe: `{field}` was {before}, and is {after}\nhint: leave `-r` and \
-         `--set` away to go on as before, or begin another run with `--run DIR`"
-    )]
-    Changed {
-        /// The run.
-        path: PathBuf,
-        /// The field.
-        field: String,
-        /// Its value in the run.
-        before: String,
-        /// Its value now.
-        after: String,
-    },
-}
-
-/// Something that the user should know before training begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Warning {
-    /// A file or folder that cannot be read.
-    Skipped {
-        /// Where it is.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// A side with a single image.
-    OneImage {
-        /// Its domain.
-        domain: String,
-    },
-    /// Images that were enlarged.
-    Small {
-        /// Their domain.
-        domain: String,
-        /// How many.
-        count: usize,
-        /// Of how many.
-        of: usize,
-        /// The crop's side.
-        size: u32,
-    },
-    /// A resumed run whose schedule or weights of terms differ now.
-    RecipeChanged {
-        /// The field.
-        field: String,
-        /// Its value in the run.
-        before: String,
-        /// Its value now.
-        after: String,
-    },
-    /// A resumed run whose images differ now.
-    DataChanged {
-        /// The domain.
-        domain: String,
-    },
-}
-
-impl std::fmt::Display for Warning {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Skipped { path, reason } => write!(f, "skipped `{}`: {reason}", path.display()),
-            Self::OneImage { domain } => write!(
-                f,
-                "`{domain}` has one image only: its discriminator can learn it by heart\nhint: a hundred or more work better"
-            ),
-            Self::Small { domain, count, of, size } => write!(
-                f,
-                "{count} of {of} images of `{domain}` are smaller than {size} pixels and were enlarged\nhint: a smaller `--set data.size=…` keeps them sharp"
-            ),
-            Self::RecipeChanged { field, before, after } => {
-                write!(f, "`{field}` was {before} when this run began, and is {after} from here on")
-            }
-            Self::DataChanged { domain } => write!(
-                f,
-                "the images of `{domain}` have changed since this run began: it goes on, but not bit for bit as it would have"
-            ),
-        }
-    }
+    /// Whether it stays at the plan, so that nothing has to be written.
+    pub dry_run: bool,
 }
 
 /// Training that can begin.
@@ -256,7 +90,9 @@ impl Plan {
         let root = request.run.clone().unwrap_or_else(|| Path::new("models").join(names.join("-")));
         check_outside(&root, &folders)?;
         let existing = run::inspect(&root)?;
-        run::check_writable(&root)?;
+        if !request.dry_run {
+            run::check_writable(&root)?;
+        }
         let recipe = resolve_for(request, &root, existing.as_ref())?;
         let spaces = recipe.spaces();
         if spaces.len() != folders.len() {
@@ -266,23 +102,28 @@ impl Plan {
         }
         let domains: Domains = spaces.into_iter().zip(names).collect();
         let mut warnings = Vec::new();
-        let mut checkpoint = None;
-        // Before its first checkpoint a run holds nothing that another recipe could not take over.
-        let begun = existing.as_ref().filter(|existing| existing.images > 0);
-        if let Some(existing) = begun {
+        let begun = existing.as_ref().and_then(|existing| Some((existing, existing.images?)));
+        if let Some((existing, _)) = begun {
             check_same_run(&root, existing, &recipe, &domains, &mut warnings)?;
-            checkpoint = checkpoint::newest(&root.join("checkpoints"))?.map(|(images, stored)| {
-                let seconds =
-                    stored.metadata.get("seconds").and_then(|text| text.parse().ok()).unwrap_or(0.0);
-                Checkpoint { images, tensors: stored.tensors, seconds }
-            });
+        } else if existing.is_some() && root.join(FILE_NAME).exists() {
+            return Err(PlanError::NoCheckpoint { path: root });
         }
         let sides = open_sides(request, &recipe, folders, &domains, read, &mut warnings)?;
-        for (name, side) in domains.values().zip(&sides) {
-            let before = begun.and_then(|existing| existing.info.data.get(name));
-            if before.is_some_and(|before| before.fingerprint != side.fingerprint()) {
-                warnings.push(Warning::DataChanged { domain: name.clone() });
+        let mut checkpoint = None;
+        if let Some((existing, images)) = begun {
+            let changed = changed_domains(existing, &domains, &sides);
+            if changed.len() == domains.len() && request.run.is_none() {
+                return Err(PlanError::OtherImages { path: root });
             }
+            warnings.extend(changed.into_iter().map(|domain| Warning::DataChanged { domain }));
+            if images >= recipe.train.images {
+                return Err(PlanError::Finished { path: root, images });
+            }
+            let (before, after) = (existing.info.threads, i64::from(tch::get_num_threads()));
+            if request.device == Device::Cpu && before != after {
+                warnings.push(Warning::ThreadsChanged { before, after });
+            }
+            checkpoint = newest_checkpoint(&root)?;
         }
         let Request { device, threads, .. } = *request;
         Ok(Self { recipe, sides, domains, root, existing, checkpoint, device, threads, warnings })
@@ -378,10 +219,23 @@ fn check_same_run(
         }
         warnings.push(Warning::RecipeChanged { field, before, after });
     }
-    if existing.images >= recipe.train.images {
-        return Err(PlanError::Finished { path: root.into(), images: existing.images });
-    }
     Ok(())
+}
+
+/// The domains whose files are not those of the run's last start.
+fn changed_domains(existing: &Existing, domains: &Domains, sides: &[Arc<Dataset>]) -> Vec<String> {
+    let is_changed = |(name, side): &(&String, &Arc<Dataset>)| {
+        existing.info.data.get(*name).is_some_and(|before| before.fingerprint != side.fingerprint())
+    };
+    domains.values().zip(sides).filter(is_changed).map(|(name, _)| name.clone()).collect()
+}
+
+fn newest_checkpoint(root: &Path) -> Result<Option<Checkpoint>, StoreError> {
+    let newest = checkpoint::newest(&root.join("checkpoints"))?;
+    Ok(newest.map(|(images, stored)| {
+        let seconds = stored.metadata.get("seconds").and_then(|text| text.parse().ok()).unwrap_or(0.0);
+        Checkpoint { images, tensors: stored.tensors, seconds }
+    }))
 }
 
 fn open_sides(

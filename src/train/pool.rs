@@ -65,7 +65,7 @@ impl Pool {
         Tensor::stack(&shown, 0)
     }
 
-    /// How many images are stored, and the stored ones `[filled, 3, height, width]`, if any.
+    /// The stored images `[filled, 3, height, width]`, if any.
     pub fn contents(&self) -> Option<Tensor> {
         let images = self.images.as_ref()?;
         (self.filled > 0).then(|| images.narrow(0, 0, self.filled as i64))

@@ -4,7 +4,7 @@
 //! recipe.yaml          the resolved recipe: complete, runnable, no paths in it
 //! run.json             command lines, versions, device, domain names, data fingerprints
 //! metrics.jsonl        one flushed JSON object a tick
-//! samples/*.png        the same fixed inputs at every tick
+//! samples/*.png        the same fixed inputs again and again
 //! checkpoints/*        full training state; the last few are kept
 //! model.safetensors    what people share
 //! ```
@@ -19,6 +19,10 @@ use super::checkpoint;
 use crate::atomic;
 use crate::model::{Domains, FILE_NAME};
 use crate::recipe::{Recipe, RecipeError, from_yaml, to_yaml};
+use crate::torch::store::StoreError;
+
+/// The file whose lock tells that a process trains in the folder.
+const LOCK: &str = ".lock";
 
 /// Why a folder cannot be used for a run.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +46,9 @@ pub enum RunError {
     /// Its recipe is no longer valid.
     #[error("{0}")]
     Recipe(#[from] RecipeError),
+    /// Its checkpoints cannot be listed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The file system's.
     #[error("cannot {action} `{path}`: {source}\nhint: name a folder that you can write to with `--run DIR`")]
     Io {
@@ -82,6 +89,10 @@ pub struct Info {
     pub libtorch: String,
     /// The device of the last start, as `--device` takes it.
     pub device: String,
+    /// CPU threads of a network at the last start: sums over other numbers of threads round differently.
+    pub threads: i64,
+    /// Decides every random choice.
+    pub seed: u64,
     /// The command line of every start.
     pub commands: Vec<Vec<String>>,
     /// Domain names by space.
@@ -97,8 +108,8 @@ pub struct Existing {
     pub recipe: Recipe,
     /// Its `run.json`.
     pub info: Info,
-    /// Images shown at its newest checkpoint; 0 where there is none.
-    pub images: u64,
+    /// Images shown at its newest checkpoint, if it has one.
+    pub images: Option<u64>,
 }
 
 /// Looks at `root` without changing it: nothing there (or an empty folder), or a run.
@@ -123,7 +134,8 @@ pub fn inspect(root: &Path) -> Result<Option<Existing>, RunError> {
     let damaged = |path: &Path, reason: String| RunError::Damaged { path: path.into(), reason };
     let text = match std::fs::read_to_string(&info_path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(RunError::NotARun { path: root.into() });
+            let began = is_begun(root).map_err(io)?;
+            return if began { Ok(None) } else { Err(RunError::NotARun { path: root.into() }) };
         }
         text => text.map_err(|error| damaged(&info_path, error.to_string()))?,
     };
@@ -132,8 +144,26 @@ pub fn inspect(root: &Path) -> Result<Option<Existing>, RunError> {
     let yaml =
         std::fs::read_to_string(&recipe_path).map_err(|error| damaged(&recipe_path, error.to_string()))?;
     let recipe = from_yaml(&recipe_path.display().to_string(), &yaml, &[])?;
-    let images = checkpoint::list(&root.join("checkpoints")).last().map_or(0, |(images, _)| *images);
+    let images = checkpoint::list(&root.join("checkpoints"))?.last().map(|(images, _)| *images);
     Ok(Some(Existing { recipe, info, images }))
+}
+
+/// Whether `root`, which has no `run.json`, is what a start leaves that was killed before it wrote one: our lock and
+/// nothing that could be the user's.
+fn is_begun(root: &Path) -> std::io::Result<bool> {
+    for entry in std::fs::read_dir(root)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let ours = match name.to_str() {
+            Some(LOCK | "recipe.yaml") => true,
+            Some("samples" | "checkpoints") => std::fs::read_dir(entry.path())?.next().is_none(),
+            _ => atomic::is_leftover(&name),
+        };
+        if !ours {
+            return Ok(false);
+        }
+    }
+    Ok(root.join(LOCK).is_file())
 }
 
 /// A run folder that this process holds.
@@ -156,7 +186,7 @@ impl Run {
         for folder in [root.to_path_buf(), root.join("samples"), root.join("checkpoints")] {
             std::fs::create_dir_all(&folder).map_err(io("make the folder", &folder))?;
         }
-        let lock_path = root.join(".lock");
+        let lock_path = root.join(LOCK);
         let lock = File::create(&lock_path).map_err(io("write", &lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}

@@ -1,4 +1,4 @@
-//! Sample grids: the same fixed inputs at every tick, each beside its translation and its reconstruction.
+//! Sample grids: the same fixed inputs again and again, each beside its translation and its reconstruction.
 
 use std::path::Path;
 
@@ -8,11 +8,9 @@ use tch::Tensor;
 
 use crate::data::convert::{from_bytes, to_images};
 use crate::data::encode::{EncodeError, Format, encode};
+use crate::data::grid::grid;
 use crate::nets::Graph;
 use crate::recipe::Space;
-
-/// White pixels between pictures, and twice as many between directions.
-const GAP: u32 = 2;
 
 /// The fixed inputs of every space: images in [-1, 1], `[count, 3, size, size]`.
 pub type Inputs = IndexMap<Space, Tensor>;
@@ -42,25 +40,6 @@ pub fn draw(graph: &Graph, inputs: &Inputs) -> RgbImage {
         }
     });
     grid(&columns, &starts)
-}
-
-/// Lays columns of equal-sized pictures side by side, with a wider gap before each of `starts`.
-pub fn grid(columns: &[Vec<RgbImage>], starts: &[usize]) -> RgbImage {
-    let (width, height) = columns.iter().flatten().next().map_or((1, 1), RgbImage::dimensions);
-    let rows = columns.iter().map(Vec::len).max().unwrap_or(0) as u32;
-    let groups = starts.len() as u32;
-    let size = (columns.len() as u32 * (width + GAP) + groups * GAP, (rows * (height + GAP) + GAP).max(1));
-    let mut canvas = RgbImage::from_pixel(size.0, size.1, image::Rgb([255; 3]));
-    let mut left = 0;
-    for (i, column) in columns.iter().enumerate() {
-        left += if starts.contains(&i) { GAP } else { 0 };
-        for (row, picture) in (0..).zip(column) {
-            let top = GAP + row * (height + GAP);
-            image::imageops::replace(&mut canvas, picture, i64::from(left), i64::from(top));
-        }
-        left += width + GAP;
-    }
-    canvas
 }
 
 /// Draws the grid into `folder/<images>.png`.

@@ -1,6 +1,11 @@
 //! The learning rate over training: constant, then falling towards zero in equal stairs.
 
-use crate::recipe::Train;
+use crate::recipe::{Recipe, Train};
+
+/// The learning rate of the step that follows `shown` images.
+pub fn rate(recipe: &Recipe, shown: u64) -> f64 {
+    recipe.optim.lr * factor(&recipe.train, shown)
+}
 
 /// The factor on the learning rate after `shown` images, from 1 down to 1 / (stairs + 1).
 ///

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::ema::Ema;
-use super::events::Meter;
+use super::metrics::Meter;
 use super::step::{Step, StepInput};
 use crate::nets::Graph;
 use crate::recipe::Recipe;
@@ -71,6 +71,13 @@ impl State {
         Ok(())
     }
 
+    /// Whether every weight is a number. Waits for the device.
+    pub fn is_finite(&self) -> bool {
+        let average = self.ema.iter().flat_map(|ema| ema.graph.tensors());
+        let mut weights = self.step.graph.tensors().into_iter().chain(average);
+        weights.all(|(_, tensor)| tensor.isfinite().all().int64_value(&[]) != 0)
+    }
+
     /// The generators to translate with: the average where there is one.
     pub fn translators(&self) -> &Graph {
         self.ema.as_ref().map_or(&self.step.graph, |ema| &ema.graph)
@@ -95,8 +102,8 @@ impl State {
         };
         let step = &self.step;
         let mut all = step.graph.tensors();
-        all.extend(prefixed("generator_adam.", step.generator_adam.tensors()));
-        all.extend(prefixed("discriminator_adam.", step.discriminator_adam.tensors()));
+        all.extend(prefixed("adam.", step.generator_adam.tensors()));
+        all.extend(prefixed("adam.", step.discriminator_adam.tensors()));
         if let Some(ema) = &self.ema {
             all.extend(prefixed("ema.", ema.graph.tensors()));
         }

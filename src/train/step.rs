@@ -57,14 +57,13 @@ struct Fakes {
 impl Step {
     /// Fresh optimizers and pools around `graph`, which was built from `recipe`.
     pub fn new(recipe: &Recipe, graph: Graph) -> Self {
-        let generators = graph.generators.values().flat_map(|node| node.net.parameters()).collect();
-        let discriminators = graph.discriminators.values().flat_map(|node| node.net.parameters()).collect();
+        let adam = |prefix| Adam::new(graph.parameters(prefix), recipe.optim.betas);
         let owned = |(there, back): (&str, &str)| (there.to_string(), back.to_string());
         let has_cycle = recipe.loss.cycle > 0.0;
         Self {
             pools: graph.discriminators.keys().map(|space| (*space, Pool::new(recipe.loss.pool))).collect(),
-            generator_adam: Adam::new(generators, recipe.optim.betas),
-            discriminator_adam: Adam::new(discriminators, recipe.optim.betas),
+            generator_adam: adam("generators."),
+            discriminator_adam: adam("discriminators."),
             objective: recipe.loss.adversarial,
             cycle_weight: recipe.loss.cycle,
             identity_weight: recipe.loss.cycle * recipe.loss.identity,

@@ -10,9 +10,10 @@ use rand::Rng as _;
 use tch::{Device, Tensor};
 
 use super::checkpoint;
-use super::events::{Events, Tick};
-use super::plan::{Plan, PlanError};
+use super::metrics::{Metrics, Tick};
+use super::plan::Plan;
 use super::pool::Choice;
+use super::problems::PlanError;
 use super::run::{DataInfo, Info, Run, RunError};
 use super::samples;
 use super::schedule;
@@ -56,13 +57,13 @@ pub enum TrainError {
     /// libtorch's.
     #[error("{0}{hint}", hint = memory_hint(.0))]
     Torch(#[from] TorchError),
-    /// A loss that is no number any more.
+    /// A loss or a weight that is no number any more.
     #[error(
-        "`{term}` is {value} after {images} images: training has diverged\nhint: a smaller `--set optim.lr=…`; the run \
+        "{term} is {value} after {images} images: training has diverged\nhint: a smaller `--set optim.lr=…`; the run \
          in `{run}` can go on from its last checkpoint"
     )]
     Diverged {
-        /// The loss term.
+        /// The loss term in backquotes, or `a weight`.
         term: String,
         /// Its mean over the tick.
         value: f64,
@@ -137,7 +138,7 @@ pub struct Trainer {
     spaces: Vec<Space>,
     domains: Domains,
     inputs: samples::Inputs,
-    events: Events,
+    metrics: Metrics,
     device: Device,
     epoch_length: u64,
     /// Seconds trained before this start.
@@ -172,10 +173,8 @@ impl Trainer {
             guard(&device_name, || state.restore(&checkpoint.tensors))?.map_err(PlanError::from)?;
             seconds_before = checkpoint.seconds;
         }
-        let run = Run::open(&plan.root, &plan.recipe, &info(&plan, command))?;
-        let events = Events::open(&run.metrics(), state.steps)?;
-        let (epoch_length, spaces) = (plan.epoch_length(), plan.recipe.spaces());
-        let Plan { recipe, sides, domains, device, threads, .. } = plan;
+        let (info, epoch_length, spaces) = (info(&plan, command), plan.epoch_length(), plan.recipe.spaces());
+        let Plan { recipe, sides, domains, root, device, threads, .. } = plan;
         let options = SampleOptions {
             seed: recipe.train.seed,
             size: recipe.data.size,
@@ -188,6 +187,9 @@ impl Trainer {
             .map(|(space, side)| Ok((*space, fixed_samples(side, recipe.sample.count, recipe.data.size)?)))
             .collect::<Result<_, LoaderError>>()?;
         let inputs = guard(&device_name, || samples::inputs(&crops, recipe.data.size, device))?;
+        // Last, so that whatever fails before it leaves the folder as it was.
+        let run = Run::open(&root, &recipe, &info)?;
+        let metrics = Metrics::open(&run.metrics(), state.steps)?;
         let loader = Loader::new(sides.clone(), options, threads, state.steps);
         let started = Instant::now();
         Ok(Self {
@@ -199,7 +201,7 @@ impl Trainer {
             spaces,
             domains,
             inputs,
-            events,
+            metrics,
             device,
             epoch_length,
             seconds_before,
@@ -290,8 +292,7 @@ impl Trainer {
         let shown = self.state.steps * batch as u64;
         let judged = self.state.step.pools.keys().copied();
         let choices = judged.map(|space| (space, self.choices(space, shown))).collect();
-        let input =
-            StepInput { images, choices, lr: recipe.optim.lr * schedule::factor(&recipe.train, shown) };
+        let input = StepInput { images, choices, lr: schedule::rate(recipe, shown) };
         // Dropout is the one random choice that libtorch makes itself.
         tch::manual_seed(stream(seed, Purpose::Dropout, self.state.steps).next_u64() as i64);
         self.state.advance(&input)
@@ -315,13 +316,13 @@ impl Trainer {
             images,
             step: self.state.steps,
             epoch: images as f64 / self.epoch_length as f64,
-            lr: self.recipe.optim.lr * schedule::factor(&self.recipe.train, images - batch),
+            lr: schedule::rate(&self.recipe, images - batch),
             images_per_second: (images - lap.images) as f64 / seconds,
             waiting: lap.waited / seconds,
             losses,
         };
         let path = self.run.metrics();
-        self.events.write(&tick).map_err(|source| TrainError::Metrics { path, source })?;
+        self.metrics.write(&tick).map_err(|source| TrainError::Metrics { path, source })?;
         self.diverged(&tick.losses, images)?;
         Ok(tick)
     }
@@ -334,7 +335,7 @@ impl Trainer {
     fn diverged(&self, losses: &IndexMap<String, f64>, images: u64) -> Result<(), TrainError> {
         let Some((term, &value)) = losses.iter().find(|(_, value)| !value.is_finite()) else { return Ok(()) };
         let run = self.run.root().to_path_buf();
-        Err(TrainError::Diverged { term: term.clone(), value, images, run })
+        Err(TrainError::Diverged { term: format!("`{term}`"), value, images, run })
     }
 
     fn draw_samples(&self, images: u64) -> Result<(), TrainError> {
@@ -347,7 +348,12 @@ impl Trainer {
         let (recipe, name) = (&self.recipe, device::name(self.device));
         let images = self.state.steps * recipe.train.batch as u64;
         // Weights that are no numbers must not take the place of good ones.
-        self.diverged(&guard(&name, || self.state.meter.means())?, images)?;
+        let (losses, finite) = guard(&name, || (self.state.meter.means(), self.state.is_finite()))?;
+        self.diverged(&losses, images)?;
+        if !finite {
+            let run = self.run.root().to_path_buf();
+            return Err(TrainError::Diverged { term: "a weight".into(), value: f64::NAN, images, run });
+        }
         let seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
         let data =
             self.domains.values().zip(&self.sides).map(|(name, side)| (name.clone(), side.len() as u64));
@@ -392,6 +398,8 @@ fn info(plan: &Plan, command: Vec<String>) -> Info {
         program: crate::PROGRAM.into(),
         libtorch: version(),
         device: device::name(plan.device),
+        threads: i64::from(tch::get_num_threads()),
+        seed: plan.recipe.train.seed,
         commands,
         domains: plan.domains.clone(),
         data: data.collect(),

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use translate::train::checkpoint::list;
+
 struct Ended {
     code: Option<i32>,
     stderr: String,
@@ -181,15 +183,18 @@ fn a_run_without_a_checkpoint_takes_another_recipe() {
     let args = ["train", "faces/photos", "faces/anime", "--run", "run", "--set", "train.images=4"];
     let small = |size: &'static str| [&args[..], &["-r", "cyclegan-small", "--set", size]].concat();
     assert_eq!(translate(root, &small("data.size=32")).code, Some(0));
-    for checkpoint in translate::train::checkpoint::list(&root.join("run/checkpoints")) {
-        std::fs::remove_file(checkpoint.1).unwrap();
+    for (_, checkpoint) in list(&root.join("run/checkpoints")).unwrap() {
+        std::fs::remove_file(checkpoint).unwrap();
     }
+    let on = ["train", "@faces/photos", "@faces/anime", "--run", "@run"];
+    refused(root, &on, &["`run` has a model but no checkpoint", "--run DIR"]);
+    std::fs::remove_file(root.join("run/model.safetensors")).unwrap();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = Command::new(env!("CARGO_BIN_EXE_translate"));
     let status = command.current_dir(root).args(small("data.size=36")).stderr(writer).status().unwrap();
     assert_eq!(status.code(), Some(0));
-    assert_eq!(translate::train::checkpoint::list(&root.join("run/checkpoints")).len(), 1);
+    assert_eq!(list(&root.join("run/checkpoints")).unwrap().len(), 1);
     let recipe = std::fs::read_to_string(root.join("run/recipe.yaml")).unwrap();
     assert!(recipe.contains("size: 36"), "{recipe}");
 }

@@ -11,6 +11,7 @@ pub fn run(script: &str, args: &[&OsStr]) -> Option<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = root.join(".venv/bin/python");
     if !python.exists() {
+        assert!(std::env::var_os("CI").is_none(), "{script} cannot be run: no `{}`", python.display());
         // Not `eprintln!`, which the test runner hides where a test passes.
         let python = python.display();
         let _ = writeln!(

@@ -1,14 +1,16 @@
 //! A run that was killed, went on, was interrupted and went on again ends with the bits of one that never stopped.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use indexmap::IndexMap;
 use tch::Kind;
 use translate::torch::store::{Stored, read};
 use translate::train::checkpoint;
-use translate::train::events::Tick;
+use translate::train::metrics::Tick;
 
 const SETS: [&str; 8] = [
     "train.images=40",
@@ -30,20 +32,35 @@ fn train(root: &Path, run: &str, threads: usize) -> Child {
         command.args(["-r", "cyclegan-small"]);
         command.args(SETS.iter().flat_map(|set| ["--set", set]));
     }
-    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    let log = File::options().create(true).append(true).open(root.join(format!("{run}.log"))).unwrap();
+    command.stdout(Stdio::null()).stderr(log).spawn().unwrap()
 }
 
-/// Waits until `child` has saved after `images` images.
-fn wait_for(root: &Path, run: &str, images: u64, child: &mut Child) {
+/// What the starts of `run` said.
+fn said(root: &Path, run: &str) -> String {
+    std::fs::read_to_string(root.join(format!("{run}.log"))).unwrap_or_default()
+}
+
+/// Images at the newest checkpoint; 0 without one.
+fn saved(root: &Path, run: &str) -> u64 {
+    checkpoint::list(&root.join(run).join("checkpoints")).unwrap().last().map_or(0, |(images, _)| *images)
+}
+
+/// Waits until `child` has saved once more, so that it is at work.
+fn wait_for_checkpoint(root: &Path, run: &str, child: &mut Child) {
     let deadline = Instant::now() + Duration::from_secs(900);
-    while checkpoint::list(&root.join(run).join("checkpoints"))
-        .last()
-        .is_none_or(|(saved, _)| *saved < images)
-    {
-        assert!(child.try_wait().unwrap().is_none(), "{run} ended before {images} images");
-        assert!(Instant::now() < deadline, "{run} did not reach {images} images");
+    let before = saved(root, run);
+    while saved(root, run) == before {
+        let running = child.try_wait().unwrap().is_none() && Instant::now() < deadline;
+        assert!(running, "{run} did not go on from {before} images: {}", said(root, run));
         sleep(Duration::from_millis(2));
     }
+}
+
+/// As `kill` does, of which a bare machine has no program.
+fn send(child: &Child, signal: i32) {
+    // SAFETY: a plain system call, to a child that has not been waited for.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
 }
 
 fn last(root: &Path, run: &str) -> Stored {
@@ -67,10 +84,11 @@ fn assert_equal_bits(root: &Path, expected: &str, run: &str) {
     assert!(!a.is_empty() && a.iter().all(|(name, tensor)| *tensor == b[name]), "{run}: the model differs");
 }
 
-/// The image counts in `metrics.jsonl`.
-fn ticks(root: &Path, run: &str) -> Vec<u64> {
+/// What `metrics.jsonl` says beside times.
+fn ticks(root: &Path, run: &str) -> Vec<(u64, u64, f64, IndexMap<String, f64>)> {
     let text = std::fs::read_to_string(root.join(run).join("metrics.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str::<Tick>(line).unwrap().images).collect()
+    let parts = |tick: Tick| (tick.images, tick.step, tick.lr, tick.losses);
+    text.lines().map(|line| parts(serde_json::from_str(line).unwrap())).collect()
 }
 
 #[test]
@@ -79,24 +97,24 @@ fn killed_and_interrupted_runs_end_with_the_same_bits() {
     let root = folder.path();
     let options = translate::data::portraits::Options { count: 8, size: 32, seed: 1, holdout: None };
     translate::data::portraits::write_dataset(&root.join("faces"), &options).unwrap();
-    assert!(train(root, "straight", 1).wait().unwrap().success());
+    assert!(train(root, "straight", 1).wait().unwrap().success(), "{}", said(root, "straight"));
 
-    for (threads, signal, status) in [(1, "-INT", 130), (4, "-TERM", 143)] {
+    for (threads, signal, status) in [(1, libc::SIGINT, 130), (4, libc::SIGTERM, 143)] {
         let run = format!("stopped-{threads}");
         let mut child = train(root, &run, threads);
-        wait_for(root, &run, 14, &mut child);
+        wait_for_checkpoint(root, &run, &mut child);
         child.kill().unwrap();
         child.wait().unwrap();
 
         let mut child = train(root, &run, threads);
-        wait_for(root, &run, 26, &mut child);
-        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
-        assert_eq!(child.wait().unwrap().code(), Some(status), "{run}");
+        wait_for_checkpoint(root, &run, &mut child);
+        send(&child, signal);
+        assert_eq!(child.wait().unwrap().code(), Some(status), "{}", said(root, &run));
 
-        assert!(train(root, &run, threads).wait().unwrap().success(), "{run}");
+        assert!(train(root, &run, threads).wait().unwrap().success(), "{}", said(root, &run));
         assert_equal_bits(root, "straight", &run);
         assert_eq!(ticks(root, &run), ticks(root, "straight"), "{run}");
-        let kept = checkpoint::list(&root.join(&run).join("checkpoints"));
+        let kept = checkpoint::list(&root.join(&run).join("checkpoints")).unwrap();
         assert_eq!(kept.len(), 3, "the last three checkpoints stay");
     }
 }

@@ -65,13 +65,13 @@ impl Meter {
     }
 }
 
-/// The open file.
+/// The open file of metrics.
 #[derive(Debug)]
-pub struct Events {
+pub struct Metrics {
     file: File,
 }
 
-impl Events {
+impl Metrics {
     /// Opens `path` to append, without the lines of steps past `step`: a run that was killed repeats those.
     ///
     /// # Errors
@@ -121,13 +121,13 @@ mod tests {
     fn repeated_steps_do_not_stand_twice() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let mut events = Events::open(&path, 0).unwrap();
+        let mut metrics = Metrics::open(&path, 0).unwrap();
         for step in [10, 20, 30] {
-            events.write(&tick(step)).unwrap();
+            metrics.write(&tick(step)).unwrap();
         }
-        drop(events);
+        drop(metrics);
         std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + "{\"images\": 40, \"st").unwrap();
-        Events::open(&path, 20).unwrap().write(&tick(25)).unwrap();
+        Metrics::open(&path, 20).unwrap().write(&tick(25)).unwrap();
         let lines = std::fs::read_to_string(&path).unwrap();
         let steps: Vec<u64> = lines.lines().map(|l| serde_json::from_str::<Tick>(l).unwrap().step).collect();
         assert_eq!(steps, [10, 20, 25]);

@@ -1,0 +1,207 @@
+//! Why training cannot begin, and what the user should know where it can.
+
+use std::path::PathBuf;
+
+use super::run::RunError;
+use super::state::RestoreError;
+use crate::data::dataset::DatasetError;
+use crate::data::scan::ScanError;
+use crate::recipe::RecipeError;
+use crate::torch::store::StoreError;
+
+/// Why training cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The recipe's.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// A folder's.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// A folder's images'.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// The run folder's.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A checkpoint's.
+    #[error(
+        "cannot go on from the newest checkpoint: {0}\nhint: remove that file to go on from the one before"
+    )]
+    Checkpoint(#[from] StoreError),
+    /// A checkpoint that does not fit.
+    #[error("cannot go on from the checkpoint: {0}\nhint: begin another run with `--run DIR`")]
+    Restore(#[from] RestoreError),
+    /// More or fewer folders than the recipe has spaces.
+    #[error("the recipe needs {needed} folder(s), one for each of {spaces}; {given} given")]
+    FolderCount {
+        /// How many it needs.
+        needed: usize,
+        /// Its spaces.
+        spaces: String,
+        /// How many were named.
+        given: usize,
+    },
+    /// One folder for both sides.
+    #[error(
+        "`{x}` and `{y}` share images: one is the other, or lies inside it\nhint: the two sides need a folder each"
+    )]
+    SharedFolder {
+        /// The first folder.
+        x: PathBuf,
+        /// The second folder.
+        y: PathBuf,
+    },
+    /// A run whose own pictures would be taken for images of the data.
+    #[error(
+        "the run folder `{run}` lies inside the data folder `{folder}`: its samples would be taken for images\nhint: \
+         name a folder outside with `--run DIR`"
+    )]
+    RunInside {
+        /// The run.
+        run: PathBuf,
+        /// The data folder.
+        folder: PathBuf,
+    },
+    /// Names that cannot be told apart or used.
+    #[error("domain names {names} cannot be used: {reason}\nhint: `--names photo,anime` gives others")]
+    Names {
+        /// The names.
+        names: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A run that has shown all its images.
+    #[error(
+        "the run `{path}` is finished ({images} images)\nhint: `--set train.images=N` with a larger N trains it on; \
+         `--run DIR` begins another"
+    )]
+    Finished {
+        /// The run.
+        path: PathBuf,
+        /// Images shown.
+        images: u64,
+    },
+    /// A run that has a model and nothing to go on from.
+    #[error(
+        "the run `{path}` has a model but no checkpoint: training would begin anew and replace the model\nhint: name \
+         another folder with `--run DIR`, or move the model away"
+    )]
+    NoCheckpoint {
+        /// The run.
+        path: PathBuf,
+    },
+    /// A run of other images, which was not asked for by name.
+    #[error(
+        "the run `{path}` was trained on other images in folders of these names\nhint: name another folder with `--run \
+         DIR`; `--run {path}` goes on there with these images all the same"
+    )]
+    OtherImages {
+        /// The run.
+        path: PathBuf,
+    },
+    /// A run of other domains.
+    #[error(
+        "the run `{path}` is of the domains `{before}`, not `{after}`\nhint: `--names {before}` calls these folders so, \
+         or begin another run with `--run DIR`"
+    )]
+    OtherDomains {
+        /// The run.
+        path: PathBuf,
+        /// Its domain names.
+        before: String,
+        /// The names now.
+        after: String,
+    },
+    /// A run of other networks.
+    #[error(
+        "the run `{path}` cannot go on with this recipe: `{field}` was {before}, and is {after}\nhint: leave `-r` and \
+         `--set` away to go on as before, or begin another run with `--run DIR`"
+    )]
+    Changed {
+        /// The run.
+        path: PathBuf,
+        /// The field.
+        field: String,
+        /// Its value in the run.
+        before: String,
+        /// Its value now.
+        after: String,
+    },
+}
+
+/// Something that the user should know before training begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// A file or folder that cannot be read.
+    Skipped {
+        /// Where it is.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A side with a single image.
+    OneImage {
+        /// Its domain.
+        domain: String,
+    },
+    /// Images that were enlarged.
+    Small {
+        /// Their domain.
+        domain: String,
+        /// How many.
+        count: usize,
+        /// Of how many.
+        of: usize,
+        /// The crop's side.
+        size: u32,
+    },
+    /// A resumed run whose schedule or weights of terms differ now.
+    RecipeChanged {
+        /// The field.
+        field: String,
+        /// Its value in the run.
+        before: String,
+        /// Its value now.
+        after: String,
+    },
+    /// A resumed run whose images differ now.
+    DataChanged {
+        /// The domain.
+        domain: String,
+    },
+    /// A resumed run whose networks run on another number of CPU threads now.
+    ThreadsChanged {
+        /// Threads of the run.
+        before: i64,
+        /// Threads now.
+        after: i64,
+    },
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Skipped { path, reason } => write!(f, "skipped `{}`: {reason}", path.display()),
+            Self::OneImage { domain } => write!(
+                f,
+                "`{domain}` has one image only: its discriminator can learn it by heart\nhint: a hundred or more work better"
+            ),
+            Self::Small { domain, count, of, size } => write!(
+                f,
+                "{count} of {of} images of `{domain}` are smaller than {size} pixels and were enlarged\nhint: a smaller `--set data.size=…` keeps them sharp"
+            ),
+            Self::RecipeChanged { field, before, after } => {
+                write!(f, "`{field}` was {before} when this run began, and is {after} from here on")
+            }
+            Self::DataChanged { domain } => write!(
+                f,
+                "the images of `{domain}` have changed since this run began: it goes on, but not bit for bit as it would have"
+            ),
+            Self::ThreadsChanged { before, after } => write!(
+                f,
+                "this run was on {before} CPU threads, and is on {after} now: it goes on, but not bit for bit as it would have\nhint: OMP_NUM_THREADS={before} brings that back"
+            ),
+        }
+    }
+}
