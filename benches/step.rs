@@ -11,6 +11,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
+use indexmap::IndexMap;
 use tch::{Device, Kind, Tensor};
 use translate::nets::Graph;
 use translate::recipe::{DiscriminatorNet, GeneratorNet, Recipe, Space, resolve};
@@ -89,6 +90,8 @@ impl Ours {
         let input = StepInput {
             images: spaces.map(image).into(),
             choices: spaces.map(choice).into(),
+            mixes: IndexMap::new(),
+            generators: true,
             lr: self.recipe.optim.lr,
         };
         self.shown += batch;

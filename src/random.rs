@@ -37,6 +37,8 @@ pub enum Purpose {
     Dropout = 12,
     /// The grain of a rendered photo. Counter: the person's number.
     Grain = 13,
+    /// How much of the points at which a gradient penalty is taken is real. Counter: 2 × image + space.
+    Mix = 14,
 }
 
 /// The generator for one choice: `ChaCha8` under a key made of `seed`, `purpose` and `counter`.

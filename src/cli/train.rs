@@ -193,6 +193,7 @@ impl Screen {
             Event::Lost(lost) => {
                 warn(&self.bar, format_args!("skipped {lost}"));
             }
+            Event::Saturated { domain } => warn(&self.bar, saturated(domain)),
         }
     }
 
@@ -219,7 +220,7 @@ impl Screen {
             let mean = terms.iter().sum::<f64>() / terms.len() as f64;
             (!terms.is_empty()).then(|| format!("{} {mean:.3}", prefix.trim_end_matches('.')))
         };
-        let terms = ["adversarial.", "cycle.", "identity.", "discriminator."];
+        let terms = ["adversarial.", "cycle.", "identity.", "discriminator.", "divergence."];
         let losses = terms.iter().filter_map(|prefix| mean(prefix)).collect::<Vec<_>>().join(", ");
         let of = self.bar.length().unwrap_or(0);
         let left = in_words(of.saturating_sub(tick.images) as f64 / tick.images_per_second);
@@ -230,4 +231,14 @@ impl Screen {
             tell(format_args!("{}/{of} images, {message}", tick.images));
         }
     }
+}
+
+/// What a saturated divergence means, and what to try.
+fn saturated(domain: &str) -> String {
+    format!(
+        "the Jensen–Shannon divergence of `{domain}` has been at log 2 for long: the discriminator tells every fake, as the \
+         fakes and the real images do not overlap, and its gradient says little about where to go\nhint: a Wasserstein \
+         objective does not saturate (`--set loss.adversarial.kind=wgan-gp --set train.critic_steps=5`); a narrower \
+         discriminator or a smaller `--set optim.lr=…` may do as well"
+    )
 }

@@ -207,6 +207,17 @@ mod tests {
         assert!(message(&["data.size=250"]).contains("a multiple of 4"));
         assert!(message(&["data.load_size=200"]).contains("from `data.size` (256)"));
         assert!(message(&["format=2"]).contains("`format` is `2`"));
+        let penalty = message(&["loss.adversarial.kind=wgan-gp", "discriminators.y.net.norm=batch"]);
+        assert!(
+            penalty.contains("`discriminators.y.net.norm` is `batch`; expected `instance` or `none`"),
+            "{penalty}"
+        );
+        assert!(
+            message(&["loss.adversarial.kind=wgan", "loss.adversarial.clip=0"]).contains("a number above 0")
+        );
+        assert!(
+            message(&["train.critic_steps=0"]).contains("`train.critic_steps` is `0`; expected at least 1")
+        );
         let extra = message(&["loss.adversarial.slope=3"]);
         assert!(extra.contains("slope"), "{extra}");
     }

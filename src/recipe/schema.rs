@@ -137,6 +137,9 @@ pub struct Loss {
     /// What the discriminators measure; weight 1.
     #[serde(default)]
     pub adversarial: Objective,
+    /// Weight of R1, a penalty on every discriminator's slope at real images; 0 leaves it out.
+    #[serde(default)]
+    pub r1: f64,
     /// Weight of cycle consistency, for every pair of opposite arrows; 0 leaves it out.
     #[serde(default)]
     pub cycle: f64,
@@ -173,6 +176,9 @@ pub struct Train {
     /// Images a step, of each side.
     #[serde(default = "one")]
     pub batch: usize,
+    /// Steps of the discriminators for each of the generators; every step shows new images.
+    #[serde(default = "once")]
+    pub critic_steps: u64,
     /// The part of `images` after which the learning rate begins to fall.
     #[serde(default = "half")]
     pub decay_after: f64,
@@ -261,6 +267,10 @@ const fn one() -> usize {
     1
 }
 
+const fn once() -> u64 {
+    1
+}
+
 const fn half() -> f64 {
     0.5
 }
@@ -310,6 +320,14 @@ impl GeneratorNet {
 }
 
 impl DiscriminatorNet {
+    /// Whether an image's verdicts depend on that image alone.
+    pub const fn is_per_image(&self) -> bool {
+        match self {
+            Self::Patch(config) => config.norm.is_per_image(),
+            Self::Pixel(config) => config.norm.is_per_image(),
+        }
+    }
+
     /// The least height and width that leave at least one judgement.
     pub const fn least_size(&self) -> u32 {
         match self {

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::schema::{DiscriminatorNet, FORMAT, GeneratorNet, Recipe};
+use crate::loss::Objective;
 
 /// More than any memory holds with a network's activations; a batch of bytes of this size still fits.
 const MAX_BATCH_PIXELS: u64 = 1 << 28;
@@ -37,6 +38,7 @@ impl Recipe {
         check(self.format == FORMAT, "format", &self.format, "1, the format that this version reads")?;
         self.validate_graph()?;
         self.validate_data()?;
+        self.validate_penalties()?;
         let loss = &self.loss;
         check(loss.cycle >= 0.0, "loss.cycle", &loss.cycle, "a number from 0")?;
         check(loss.identity >= 0.0, "loss.identity", &loss.identity, "a number from 0")?;
@@ -60,6 +62,7 @@ impl Recipe {
         let fits = (1..=most).contains(&(train.batch as u64));
         check(fits, "train.batch", &train.batch, &format!("1 to {most} at `data.size` {}", self.data.size))?;
         check((0.0..=1.0).contains(&train.decay_after), "train.decay_after", &train.decay_after, "0 to 1")?;
+        check(train.critic_steps > 0, "train.critic_steps", &train.critic_steps, "at least 1")?;
         check(train.decay_stairs > 0, "train.decay_stairs", &train.decay_stairs, "at least 1")?;
         check((0.0..1.0).contains(&train.ema), "train.ema", &train.ema, "a number from 0 to below 1")?;
         check(self.checkpoint.every > 0, "checkpoint.every", &self.checkpoint.every, "at least 1 image")?;
@@ -67,6 +70,25 @@ impl Recipe {
         check(self.log.every > 0, "log.every", &self.log.every, "at least 1 image")?;
         check(self.sample.every > 0, "sample.every", &self.sample.every, "at least 1 image")?;
         check(self.sample.count > 0, "sample.count", &self.sample.count, "at least 1")
+    }
+
+    fn validate_penalties(&self) -> Result<(), Invalid> {
+        let (loss, above) = (&self.loss, "a number above 0");
+        match loss.adversarial {
+            Objective::Wgan { clip } => check(clip > 0.0, "loss.adversarial.clip", &clip, above)?,
+            Objective::WganGp { penalty } => {
+                check(penalty > 0.0, "loss.adversarial.penalty", &penalty, above)?;
+            }
+            _ => {}
+        }
+        check(loss.r1 >= 0.0, "loss.r1", &loss.r1, "a number from 0")?;
+        let penalised = loss.r1 > 0.0 || matches!(loss.adversarial, Objective::WganGp { .. });
+        for (space, discriminator) in self.discriminators.iter().filter(|_| penalised) {
+            let field = format!("discriminators.{}.net.norm", space.name());
+            let expected = "`instance` or `none`: the penalty is on each image's own slope";
+            check(discriminator.net.is_per_image(), &field, &"batch", expected)?;
+        }
+        Ok(())
     }
 
     fn validate_graph(&self) -> Result<(), Invalid> {

@@ -43,6 +43,13 @@ impl Adam {
         })
     }
 
+    /// Brings every parameter within ±`most`.
+    pub fn clamp(&self, most: f64) {
+        for parameter in &self.params {
+            let _ = parameter.shallow_clone().clamp_(-most, most);
+        }
+    }
+
     /// The moments and counters for a checkpoint: `exp_avg.<parameter>`, `exp_avg_sq.<parameter>`, `step.<parameter>`.
     pub fn tensors(&self) -> Vec<(String, Tensor)> {
         let lists = [("exp_avg", &self.exp_avgs), ("exp_avg_sq", &self.exp_avg_sqs), ("step", &self.steps)];

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 
 use super::step::Terms;
 use crate::atomic;
@@ -33,10 +34,8 @@ pub struct Tick {
 /// Sums of the loss terms since the last tick, kept on the device until they are asked for.
 #[derive(Debug, Default)]
 pub struct Meter {
-    /// Sum of each term.
-    pub sums: Terms,
-    /// Steps summed.
-    pub count: u64,
+    /// Sum of each term, and the steps that had it.
+    pub sums: IndexMap<String, (Tensor, u64)>,
 }
 
 impl Meter {
@@ -44,19 +43,21 @@ impl Meter {
     pub fn add(&mut self, terms: &Terms) {
         for (name, term) in terms {
             match self.sums.get_mut(name) {
-                Some(sum) => *sum += term,
+                Some((sum, count)) => {
+                    *sum += term;
+                    *count += 1;
+                }
                 None => {
-                    self.sums.insert(name.clone(), term.copy());
+                    self.sums.insert(name.clone(), (term.copy(), 1));
                 }
             }
         }
-        self.count += 1;
     }
 
     /// The mean of each term. Waits for the device.
     pub fn means(&self) -> IndexMap<String, f64> {
-        let count = self.count.max(1) as f64;
-        self.sums.iter().map(|(name, sum)| (name.clone(), sum.double_value(&[]) / count)).collect()
+        let mean = |(sum, count): &(Tensor, u64)| sum.double_value(&[]) / *count as f64;
+        self.sums.iter().map(|(name, sum)| (name.clone(), mean(sum))).collect()
     }
 
     /// The mean of each term, after which the meter is empty. Waits for the device.
@@ -108,8 +109,6 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use tch::Tensor;
-
     use super::*;
 
     fn tick(step: u64) -> Tick {
@@ -139,7 +138,9 @@ mod tests {
         for value in [1.0f32, 2.0, 6.0] {
             meter.add(&Terms::from([("a".to_string(), Tensor::from(value))]));
         }
-        assert_eq!(meter.take(), IndexMap::from([("a".to_string(), 3.0)]));
+        // A term that not every step has.
+        meter.add(&Terms::from([("b".to_string(), Tensor::from(5.0f32))]));
+        assert_eq!(meter.take(), IndexMap::from([("a".to_string(), 3.0), ("b".to_string(), 5.0)]));
         assert!(meter.take().is_empty());
     }
 }

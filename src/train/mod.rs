@@ -12,6 +12,7 @@ pub mod pool;
 pub mod problems;
 pub mod run;
 pub mod samples;
+pub mod saturation;
 pub mod schedule;
 pub mod signals;
 pub mod state;

@@ -9,13 +9,15 @@ use tch::{Device, Tensor};
 
 use super::checkpoint;
 use super::problems::{PlanError, Warning};
-use super::run::{self, Existing};
+use super::run::{self, DataInfo, Existing, Info};
 use crate::data::dataset::{CacheBudget, Dataset, LoadOptions};
 use crate::data::scan::{ImageFolder, scan};
+use crate::device;
 use crate::model::{Domains, FILE_NAME};
 use crate::recipe;
 use crate::recipe::{Recipe, RecipeError, diff, resolve, to_yaml};
 use crate::torch::store::StoreError;
+use crate::torch::version;
 
 /// The recipe that is taken where none is named.
 pub const DEFAULT_RECIPE: &str = "cyclegan";
@@ -127,6 +129,25 @@ impl Plan {
         }
         let Request { device, threads, .. } = *request;
         Ok(Self { recipe, sides, domains, root, existing, checkpoint, device, threads, warnings })
+    }
+
+    /// What the run's `run.json` shall hold; `command` is this start's.
+    pub fn info(&self, command: Vec<String>) -> Info {
+        let data = self.domains.values().zip(&self.sides).map(|(name, side)| {
+            let (images, skipped) = (side.len() as u64, side.skipped().len() as u64);
+            (name.clone(), DataInfo { images, skipped, fingerprint: side.fingerprint() })
+        });
+        let before = self.existing.iter().flat_map(|existing| existing.info.commands.clone());
+        Info {
+            program: crate::PROGRAM.into(),
+            libtorch: version(),
+            device: device::name(self.device),
+            threads: i64::from(tch::get_num_threads()),
+            seed: self.recipe.train.seed,
+            commands: before.chain([command]).collect(),
+            domains: self.domains.clone(),
+            data: data.collect(),
+        }
     }
 
     /// Images in an epoch: as many as the larger side has.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, TchError, Tensor};
 
 use super::ema::Ema;
 use super::metrics::Meter;
@@ -64,7 +64,7 @@ impl State {
     pub fn advance(&mut self, input: &StepInput) -> Result<(), TchError> {
         let terms = self.step.run(input)?;
         self.steps += 1;
-        if let Some(ema) = &mut self.ema {
+        if let Some(ema) = self.ema.as_mut().filter(|_| input.generators) {
             ema.update(&self.step.graph, self.steps)?;
         }
         self.meter.add(&terms);
@@ -89,8 +89,10 @@ impl State {
         for (space, pool) in &self.step.pools {
             all.extend(pool.contents().map(|images| (format!("pool.{}", space.name()), images)));
         }
-        all.extend(self.meter.sums.iter().map(|(name, sum)| (format!("meter.{name}"), sum.shallow_clone())));
-        all.push(("meter_count".into(), Tensor::from(self.meter.count as i64)));
+        for (name, (sum, count)) in &self.meter.sums {
+            all.push((format!("meter.{name}"), sum.shallow_clone()));
+            all.push((format!("meter_count.{name}"), Tensor::from(*count as i64)));
+        }
         all.push(("steps".into(), Tensor::from(self.steps as i64)));
         all
     }
@@ -131,14 +133,14 @@ impl State {
                 pool.restore(contents, self.device);
             }
         }
-        self.meter.sums = stored
-            .iter()
-            .filter_map(|(name, sum)| {
-                Some((name.strip_prefix("meter.")?.to_string(), sum.to_device(self.device)))
+        let meter = stored.iter().filter_map(|(name, sum)| Some((name.strip_prefix("meter.")?, sum)));
+        self.meter.sums = meter
+            .map(|(name, sum)| {
+                let count = find(&format!("meter_count.{name}"))?.int64_value(&[]) as u64;
+                Ok((name.to_string(), (sum.to_device(self.device), count)))
             })
-            .collect();
+            .collect::<Result<_, RestoreError>>()?;
         self.meter.sums.sort_keys();
-        self.meter.count = find("meter_count")?.to_kind(Kind::Int64).int64_value(&[]) as u64;
         self.steps = find("steps")?.int64_value(&[]) as u64;
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! One training step, in the paper's order (Zhu et al. 2017): fakes, generators, discriminators.
+//! One training step, in the paper's order (Zhu et al. 2017): fakes, generators, discriminators. Where discriminators
+//! take several steps for each of the generators (`critic_steps`), most steps leave the generators as they are.
 //!
 //! It loops over the arrows and the terms of a recipe's graph and knows no method by name: `CycleGAN` is two arrows
 //! and every term, and a recipe with less is less of the same. All random choices come in as arguments and nothing is
@@ -9,7 +10,7 @@ use tch::{TchError, Tensor};
 
 use super::adam::Adam;
 use super::pool::{Choice, Pool};
-use crate::loss::{Objective, l1};
+use crate::loss::{Objective, gradient_penalty, l1, r1};
 use crate::nets::{Graph, Network};
 use crate::recipe::{Recipe, Space};
 
@@ -20,12 +21,18 @@ pub struct StepInput {
     pub images: IndexMap<Space, Tensor>,
     /// For every judged space, one replay-pool choice for each fake that lands there.
     pub choices: IndexMap<Space, Vec<Choice>>,
+    /// For every judged space, how much of each point of a gradient penalty is real, 0 to 1, `[fakes, 1, 1, 1]`; empty
+    /// where there is no such penalty.
+    pub mixes: IndexMap<Space, Tensor>,
+    /// Whether this step moves the generators too.
+    pub generators: bool,
     /// Learning rate of this step.
     pub lr: f64,
 }
 
 /// The loss terms of a step by name, scalars on the device, without weights: `adversarial.<generator>`,
-/// `cycle.<space>`, `identity.<generator>`, `discriminator.<space>`.
+/// `cycle.<space>`, `identity.<generator>`, `discriminator.<space>`, `penalty.<space>`, `r1.<space>`; and
+/// `divergence.<space>`, what the discriminator's loss says of the distance between real images and fakes.
 pub type Terms = IndexMap<String, Tensor>;
 
 /// A graph with all that training it needs beside the data.
@@ -40,6 +47,7 @@ pub struct Step {
     /// One Adam over all discriminators.
     pub discriminator_adam: Adam,
     objective: Objective,
+    r1_weight: f64,
     cycle_weight: f64,
     identity_weight: f64,
     /// Names of (there, back) for every cycle.
@@ -65,6 +73,7 @@ impl Step {
             generator_adam: adam("generators."),
             discriminator_adam: adam("discriminators."),
             objective: recipe.loss.adversarial,
+            r1_weight: recipe.loss.r1,
             cycle_weight: recipe.loss.cycle,
             identity_weight: recipe.loss.cycle * recipe.loss.identity,
             cycles: recipe.opposite_arrows().filter(|_| has_cycle).map(owned).collect(),
@@ -77,30 +86,41 @@ impl Step {
     /// # Errors
     /// libtorch's, from the updates; plain calls inside panic, see [`crate::torch::guard`].
     pub fn run(&mut self, input: &StepInput) -> Result<Terms, TchError> {
-        let made = self.make_fakes(&input.images);
-
         let mut terms = Terms::new();
-        let loss = self.generator_loss(&input.images, &made, &mut terms);
-        self.generator_adam.minimize(&loss, input.lr)?;
+        let fakes = if input.generators {
+            let made = self.make_fakes(&input.images);
+            let loss = self.generator_loss(&input.images, &made, &mut terms);
+            self.generator_adam.minimize(&loss, input.lr)?;
+            made.fakes
+        } else {
+            tch::no_grad(|| self.translate(&input.images))
+        };
 
-        let loss = self.discriminator_loss(input, &made.fakes, &mut terms);
+        let loss = self.discriminator_loss(input, &fakes, &mut terms);
         self.discriminator_adam.minimize(&loss, input.lr)?;
+        if let Objective::Wgan { clip } = self.objective {
+            tch::no_grad(|| self.discriminator_adam.clamp(clip));
+        }
 
         Ok(terms.into_iter().map(|(name, term)| (name, term.detach())).collect())
     }
 
+    /// G(source) for every generator.
+    fn translate(&self, images: &IndexMap<Space, Tensor>) -> IndexMap<String, Tensor> {
+        let generators = self.graph.generators.iter();
+        generators.map(|(name, node)| (name.clone(), node.net.forward(&images[&node.from], true))).collect()
+    }
+
     /// G(source) for every generator, and G(target) where there is an identity term.
     fn make_fakes(&self, images: &IndexMap<Space, Tensor>) -> Fakes {
+        if self.identity_weight == 0.0 {
+            return Fakes { fakes: self.translate(images), identities: IndexMap::new() };
+        }
         let mut made = Fakes { fakes: IndexMap::new(), identities: IndexMap::new() };
         for (name, node) in &self.graph.generators {
-            let (source, target) = (&images[&node.from], &images[&node.to]);
-            if self.identity_weight > 0.0 {
-                let [fake, identity] = forward_both(&node.net, source, target);
-                made.fakes.insert(name.clone(), fake);
-                made.identities.insert(name.clone(), identity);
-            } else {
-                made.fakes.insert(name.clone(), node.net.forward(source, true));
-            }
+            let [fake, identity] = forward_both(&node.net, &images[&node.from], &images[&node.to]);
+            made.fakes.insert(name.clone(), fake);
+            made.identities.insert(name.clone(), identity);
         }
         made
     }
@@ -133,8 +153,8 @@ impl Step {
         sum(&loss)
     }
 
-    /// Σ over spaces of the discriminator's objective, on real images and on the pool's fakes, which were made
-    /// before the generators moved.
+    /// Σ over spaces of the discriminator's objective and its penalties, on real images and on the pool's fakes, which
+    /// were made before the generators moved.
     fn discriminator_loss(
         &mut self,
         input: &StepInput,
@@ -149,14 +169,41 @@ impl Step {
             let landed: Vec<Tensor> = fakes.iter().filter_map(lands_here).collect();
             let landed = Tensor::cat(&landed, 0);
             let shown = self.pools[space].exchange(&landed, &input.choices[space]);
-            let [on_real, on_fake] = forward_both(&judge.net, &input.images[space], &shown);
-            let term = self.objective.discriminator(&on_real, &on_fake);
-            loss.push(term.shallow_clone());
-            terms.insert(format!("discriminator.{}", space.name()), term);
+            let mut found = self.judge(*space, &judge.net, input, &shown);
+            for (name, (term, weight)) in found.drain(..) {
+                loss.extend(weight.map(|weight| &term * weight));
+                terms.insert(format!("{name}.{}", space.name()), term);
+            }
         }
         sum(&loss)
     }
+
+    /// The terms of one discriminator, each with its weight; one without is told only.
+    fn judge(&self, space: Space, net: &Network, input: &StepInput, shown: &Tensor) -> Judgement {
+        let real = &input.images[&space];
+        let [on_real, on_fake] = forward_both(net, real, shown);
+        let term = self.objective.discriminator(&on_real, &on_fake);
+        let mut found = Judgement::new();
+        if let Some(estimate) = self.objective.divergence(&term.detach()) {
+            found.insert("divergence", (estimate, None));
+        }
+        found.insert("discriminator", (term, Some(1.0)));
+        // A penalty differentiates by the images, so it cannot share the call above.
+        let verdicts = |xs: &Tensor| net.forward(xs, true);
+        if let Objective::WganGp { penalty } = self.objective {
+            let real = real.repeat([shown.size()[0] / real.size()[0], 1, 1, 1]);
+            let term = gradient_penalty(verdicts, &real, shown, &input.mixes[&space]);
+            found.insert("penalty", (term, Some(penalty)));
+        }
+        if self.r1_weight > 0.0 {
+            found.insert("r1", (r1(verdicts, real), Some(self.r1_weight)));
+        }
+        found
+    }
 }
+
+/// Terms by name with their weights in the loss.
+type Judgement = IndexMap<&'static str, (Tensor, Option<f64>)>;
 
 /// The network on two tensors of the same size: in one call where images do not influence each other.
 fn forward_both(net: &Network, first: &Tensor, second: &Tensor) -> [Tensor; 2] {

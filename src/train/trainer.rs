@@ -1,6 +1,7 @@
 //! The training loop, read from top to bottom. Time is counted in images shown.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,8 +15,9 @@ use super::metrics::{Metrics, Tick};
 use super::plan::Plan;
 use super::pool::Choice;
 use super::problems::PlanError;
-use super::run::{DataInfo, Info, Run, RunError};
+use super::run::{Run, RunError};
 use super::samples;
+use super::saturation::Saturation;
 use super::schedule;
 use super::signals::Signals;
 use super::state::State;
@@ -26,11 +28,12 @@ use crate::data::encode::EncodeError;
 use crate::data::loader::{Batch, Loader, LoaderError, SampleOptions, fixed_samples};
 use crate::data::scan::Skipped;
 use crate::device;
+use crate::loss::Objective;
 use crate::model::{self, Domains, Training};
-use crate::random::{Purpose, stream};
+use crate::random::{Purpose, stream, unit_f32};
 use crate::recipe::{Recipe, Space};
 use crate::torch::store::StoreError;
-use crate::torch::{TorchError, guard, version};
+use crate::torch::{TorchError, guard};
 
 /// Seconds of steady steps after which the total time is estimated, unless [`ESTIMATE_STEPS`] come first.
 const ESTIMATE_SECONDS: f64 = 5.0;
@@ -117,6 +120,11 @@ pub enum Event<'a> {
     Tick(&'a Tick),
     /// A file that was readable at the start no longer is.
     Lost(Skipped),
+    /// The Jensen–Shannon divergence has been at log 2 for long; told once.
+    Saturated {
+        /// Of this domain.
+        domain: &'a str,
+    },
 }
 
 /// How training ended.
@@ -139,6 +147,7 @@ pub struct Trainer {
     domains: Domains,
     inputs: samples::Inputs,
     metrics: Metrics,
+    saturation: Saturation,
     device: Device,
     epoch_length: u64,
     /// Seconds trained before this start.
@@ -173,7 +182,7 @@ impl Trainer {
             guard(&device_name, || state.restore(&checkpoint.tensors))?.map_err(PlanError::from)?;
             seconds_before = checkpoint.seconds;
         }
-        let (info, epoch_length, spaces) = (info(&plan, command), plan.epoch_length(), plan.recipe.spaces());
+        let (info, epoch_length, spaces) = (plan.info(command), plan.epoch_length(), plan.recipe.spaces());
         let Plan { recipe, sides, domains, root, device, threads, .. } = plan;
         let options = SampleOptions {
             seed: recipe.train.seed,
@@ -202,6 +211,7 @@ impl Trainer {
             domains,
             inputs,
             metrics,
+            saturation: Saturation::default(),
             device,
             epoch_length,
             seconds_before,
@@ -262,6 +272,7 @@ impl Trainer {
             if due(recipe.log.every) {
                 let tick = self.tick(&lap)?;
                 tell(Event::Tick(&tick));
+                self.tell_saturated(&tick, tell);
                 self.tell_lost(tell);
                 lap = Lap::new(images);
             }
@@ -290,21 +301,36 @@ impl Trainer {
         let images: IndexMap<Space, Tensor> =
             self.spaces.iter().copied().zip(loaded.sides.iter().map(tensor)).collect();
         let shown = self.state.steps * batch as u64;
-        let judged = self.state.step.pools.keys().copied();
-        let choices = judged.map(|space| (space, self.choices(space, shown))).collect();
-        let input = StepInput { images, choices, lr: schedule::rate(recipe, shown) };
+        let judged: Vec<Space> = self.state.step.pools.keys().copied().collect();
+        let choices = judged.iter().map(|space| (*space, self.choices(*space, shown))).collect();
+        let mixed = judged.iter().filter(|_| matches!(recipe.loss.adversarial, Objective::WganGp { .. }));
+        let mixes = mixed.map(|space| (*space, self.mix(*space, shown))).collect();
+        // The discriminators' own steps come first.
+        let generators = (self.state.steps + 1).is_multiple_of(recipe.train.critic_steps);
+        let input = StepInput { images, choices, mixes, generators, lr: schedule::rate(recipe, shown) };
         // Dropout is the one random choice that libtorch makes itself.
         tch::manual_seed(stream(seed, Purpose::Dropout, self.state.steps).next_u64() as i64);
         self.state.advance(&input)
     }
 
-    /// One choice for each fake that lands in `space`, of every arrow that writes it.
+    /// One choice for each fake that lands in `space`.
     fn choices(&self, space: Space, shown: u64) -> Vec<Choice> {
-        let recipe = &self.recipe;
-        let arrows = recipe.generators.values().filter(|arrow| arrow.to == space).count() as u64;
-        let fakes = arrows * recipe.train.batch as u64;
-        let draw = |fake| Choice::draw(recipe.train.seed, space, shown * arrows + fake, recipe.loss.pool);
-        (0..fakes).map(draw).collect()
+        let (seed, pool) = (self.recipe.train.seed, self.recipe.loss.pool);
+        self.landing(space, shown).map(|fake| Choice::draw(seed, space, fake, pool)).collect()
+    }
+
+    /// One number from 0 to 1 for each fake that lands in `space`, `[fakes, 1, 1, 1]`.
+    fn mix(&self, space: Space, shown: u64) -> Tensor {
+        let counter = |fake| 2 * fake + space.side() as u64;
+        let draw = |fake| unit_f32(&mut stream(self.recipe.train.seed, Purpose::Mix, counter(fake)));
+        let drawn: Vec<f32> = self.landing(space, shown).map(draw).collect();
+        Tensor::from_slice(&drawn).reshape([-1, 1, 1, 1]).to_device(self.device)
+    }
+
+    /// The numbers, counted over the whole training, of the fakes that land in `space` in the step after `shown` images.
+    fn landing(&self, space: Space, shown: u64) -> Range<u64> {
+        let arrows = self.recipe.generators.values().filter(|arrow| arrow.to == space).count() as u64;
+        shown * arrows..(shown + self.recipe.train.batch as u64) * arrows
     }
 
     fn tick(&mut self, lap: &Lap) -> Result<Tick, TrainError> {
@@ -330,6 +356,16 @@ impl Trainer {
     fn tell_lost(&self, tell: &mut dyn FnMut(Event<'_>)) {
         let lost = self.sides.iter().flat_map(|side| side.take_late_failures());
         lost.for_each(|lost| tell(Event::Lost(lost)));
+    }
+
+    fn tell_saturated(&mut self, tick: &Tick, tell: &mut dyn FnMut(Event<'_>)) {
+        if !self.recipe.loss.adversarial.saturates() {
+            return;
+        }
+        let Some(name) = self.saturation.take(&tick.losses) else { return };
+        if let Some((_, domain)) = self.domains.iter().find(|(space, _)| space.name() == name) {
+            tell(Event::Saturated { domain });
+        }
     }
 
     fn diverged(&self, losses: &IndexMap<String, f64>, images: u64) -> Result<(), TrainError> {
@@ -384,24 +420,4 @@ impl Trainer {
 
 fn torch_failed(device: &str, error: &tch::TchError) -> TorchError {
     TorchError::from_text(device, &error.to_string())
-}
-
-fn info(plan: &Plan, command: Vec<String>) -> Info {
-    let data = plan.domains.values().zip(&plan.sides).map(|(name, side)| {
-        let (images, skipped) = (side.len() as u64, side.skipped().len() as u64);
-        (name.clone(), DataInfo { images, skipped, fingerprint: side.fingerprint() })
-    });
-    let mut commands =
-        plan.existing.as_ref().map_or_else(Vec::new, |existing| existing.info.commands.clone());
-    commands.push(command);
-    Info {
-        program: crate::PROGRAM.into(),
-        libtorch: version(),
-        device: device::name(plan.device),
-        threads: i64::from(tch::get_num_threads()),
-        seed: plan.recipe.train.seed,
-        commands,
-        domains: plan.domains.clone(),
-        data: data.collect(),
-    }
 }

@@ -6,6 +6,8 @@ mod bad_input;
 mod metrics;
 mod model;
 mod networks;
+mod objectives;
 mod python;
 mod resume;
 mod step;
+mod theory;

@@ -13,13 +13,6 @@ const TOLERANCE: f64 = 1e-5;
 struct Reference(HashMap<String, Tensor>);
 
 impl Reference {
-    fn compute() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("metrics.npz");
-        python::run("metrics.py", &[path.as_os_str()])?;
-        Some(Self(Tensor::read_npz(path).unwrap().into_iter().collect()))
-    }
-
     fn get(&self, name: &str) -> &Tensor {
         self.0.get(name).unwrap_or_else(|| panic!("`metrics.py` wrote no `{name}`"))
     }
@@ -57,10 +50,10 @@ fn assert_close(what: &str, got: f64, expected: f64) {
 
 #[test]
 fn metrics_agree_with_scikit_image_and_numpy() {
-    if let Some(reference) = Reference::compute() {
-        pairs_agree(&reference);
-        sets_agree(&reference);
-    }
+    let Some(folder) = python::reference() else { return };
+    let reference = Reference(python::arrays(&folder.join("metrics.npz")));
+    pairs_agree(&reference);
+    sets_agree(&reference);
 }
 
 /// L1, PSNR and SSIM.

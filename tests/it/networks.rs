@@ -83,16 +83,12 @@ fn compare(case: &Case, arrays: &HashMap<String, Tensor>) {
 
 #[test]
 fn networks_agree_with_pytorch() {
-    let folder = tempfile::tempdir().unwrap();
-    if python::run("networks.py", &[folder.path().as_os_str()]).is_none() {
-        return;
-    }
-    let list = std::fs::read_to_string(folder.path().join("cases.json")).unwrap();
+    let Some(folder) = python::reference() else { return };
+    let list = std::fs::read_to_string(folder.join("cases.json")).unwrap();
     let cases: Vec<Case> = serde_json::from_str(&list).unwrap();
     assert!(cases.len() >= 20);
     for case in &cases {
-        let arrays = Tensor::read_npz(folder.path().join(format!("{}.npz", case.name))).unwrap();
-        compare(case, &arrays.into_iter().collect());
+        compare(case, &python::arrays(&folder.join(format!("{}.npz", case.name))));
     }
 }
 

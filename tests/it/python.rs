@@ -1,31 +1,42 @@
-//! Runs the Python side of a comparison.
+//! Runs the Python side of the comparisons, once for all tests.
 
-use std::ffi::OsStr;
+use std::collections::HashMap;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
-/// Runs `tests/parity/<script>` in the environment that set-up made. `None`, with a line that says so, where there is
-/// none; a script that fails is a failed test.
-pub fn run(script: &str, args: &[&OsStr]) -> Option<()> {
+use tch::Tensor;
+
+/// The folder that `tests/parity/main.py` filled, in the environment that set-up made. `None`, with a line that says so,
+/// where there is none; a script that fails is a failed test, and so is a missing environment in CI.
+pub fn reference() -> Option<&'static Path> {
+    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    FOLDER.get_or_init(compute).as_deref()
+}
+
+/// The arrays of one of its files.
+pub fn arrays(file: &Path) -> HashMap<String, Tensor> {
+    Tensor::read_npz(file).unwrap_or_else(|error| panic!("{}: {error}", file.display())).into_iter().collect()
+}
+
+fn compute() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = root.join(".venv/bin/python");
     if !python.exists() {
-        assert!(std::env::var_os("CI").is_none(), "{script} cannot be run: no `{}`", python.display());
+        assert!(std::env::var_os("CI").is_none(), "no comparison without `{}`", python.display());
         // Not `eprintln!`, which the test runner hides where a test passes.
-        let python = python.display();
+        let mut stderr = std::io::stderr();
         let _ = writeln!(
-            std::io::stderr(),
-            "skipped: {script}: no `{python}` (`make setup` without LIBTORCH makes it)"
+            stderr,
+            "skipped: comparisons: no `{}` (`make setup` without LIBTORCH makes it)",
+            python.display()
         );
         return None;
     }
-    let output = Command::new(&python)
-        .arg("-B")
-        .arg(root.join("tests/parity").join(script))
-        .args(args)
-        .output()
-        .unwrap_or_else(|error| panic!("cannot run {}: {error}", python.display()));
-    assert!(output.status.success(), "{script} failed: {}", String::from_utf8_lossy(&output.stderr));
-    Some(())
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("parity");
+    let script = root.join("tests/parity/main.py");
+    let output = Command::new(&python).arg("-B").arg(script).arg(&folder).output().unwrap();
+    assert!(output.status.success(), "main.py failed: {}", String::from_utf8_lossy(&output.stderr));
+    Some(folder)
 }

@@ -1,4 +1,5 @@
-"""Metrics by other means, for tests/it/metrics.rs: `metrics.py OUT.npz`.
+"""Metrics by other means, for tests/it/metrics.rs: `record(FOLDER)` makes
+`FOLDER/metrics.npz`.
 
 SSIM and PSNR come from scikit-image. The sliced Wasserstein distance (Karras et al. 2018, section 5) is written here in
 float64 NumPy, its pyramid with SciPy's two-dimensional convolution; patch positions and directions are drawn here and
@@ -12,8 +13,6 @@ Sets:   sets{i}_a, sets{i}_b       [images, 3, height, width] float32
         sets{i}_{a,b}_level{level} [images, 3, height, width] float64: the Laplacian pyramid
         sets{i}_swd                [levels] float64, times 1000
 """
-
-import sys
 
 import numpy as np
 from scipy import ndimage
@@ -138,7 +137,7 @@ def compared_sets(rng):
     return arrays
 
 
-if __name__ == "__main__":
+def record(folder):
     arrays = scored_pairs(np.random.default_rng(20)) | compared_sets(np.random.default_rng(20))
     # tch reads no array in Fortran's order.
-    np.savez(sys.argv[1], **{name: np.ascontiguousarray(xs) for name, xs in arrays.items()})
+    np.savez(folder / "metrics.npz", **{name: np.ascontiguousarray(xs) for name, xs in arrays.items()})

@@ -1,6 +1,6 @@
-"""Writes what each network computes, for the tests to compare with: `networks.py FOLDER`.
+"""Writes what each network computes, for the tests to compare with.
 
-`FOLDER/cases.json` lists the cases: name, network settings, and whether y and the gradients are of training mode.
+`record(FOLDER)` makes `FOLDER/cases.json`, which lists the cases: name, network settings, and whether y and the gradients are of training mode.
 `FOLDER/<case>.npz` holds, all float32:
 
 - `w.<name>`: the state dict (without `num_batches_tracked`, which nothing uses)
@@ -11,8 +11,6 @@
 """
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -97,11 +95,7 @@ def compute(settings, shape, train):
     return {k: np.ascontiguousarray(v) for k, v in arrays.items()}
 
 
-def main():
-    # Tensors this small only wait for a second thread.
-    torch.set_num_threads(1)
-    folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
+def record(folder):
     listed = []
     for seed, (name, (settings, shape)) in enumerate(CASES.items()):
         torch.manual_seed(seed)
@@ -110,7 +104,3 @@ def main():
         np.savez(folder / f"{name}.npz", **compute(settings, shape, train))
         listed.append({"case": name, "net": settings, "train": train})
     (folder / "cases.json").write_text(json.dumps(listed, indent=1))
-
-
-if __name__ == "__main__":
-    main()

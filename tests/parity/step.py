@@ -1,5 +1,6 @@
-"""Writes five steps of a small CycleGAN, for the tests to repeat: `step.py DIR` makes `DIR/BATCH.npz` for
-batches of one and of two.
+"""Writes five steps of a small CycleGAN, for the tests to repeat.
+
+`record(FOLDER)` makes `FOLDER/step-<batch>.npz` for batches of one and of two.
 
 Spaces are `x` and `y`; networks `x_to_y`, `y_to_x`, and `dx`, `dy`, the discriminators of those spaces. Width 8,
 2 blocks, 3 layers, 32², cycle weight 10, identity 0.5, pool of 3, Adam (0.5, 0.999). Keys, with k the step from 0:
@@ -12,8 +13,6 @@ Spaces are `x` and `y`; networks `x_to_y`, `y_to_x`, and `dx`, `dy`, the discrim
 - `loss.adversarial.<generator>`, `loss.identity.<generator>`, `loss.cycle.<space>`, `loss.discriminator.<space>`:
   float32 `[steps]`, no weights applied; the discriminator's is half the sum over real and fake
 """
-
-import sys
 
 import numpy as np
 import torch
@@ -54,7 +53,7 @@ def pool_choices(seen, batch, first):
     return ((number + first) % 2 == 1) & (number >= POOL), torch.randint(POOL, (batch,)).numpy()
 
 
-def record(batch):
+def steps(batch):
     """The arrays of one run."""
     torch.manual_seed(SEEDS[batch])
     nets = networks()
@@ -81,8 +80,6 @@ def record(batch):
     return arrays
 
 
-if __name__ == "__main__":
-    # Tensors this small only wait for a second thread.
-    torch.set_num_threads(1)
+def record(folder):
     for batch in SEEDS:
-        np.savez(f"{sys.argv[1]}/{batch}.npz", **record(batch))
+        np.savez(folder / f"step-{batch}.npz", **steps(batch))

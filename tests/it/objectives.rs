@@ -1,0 +1,150 @@
+//! Objectives and penalties against `PyTorch` (`tests/parity/objectives.py`): losses, and the gradients that train.
+
+use std::collections::HashMap;
+
+use tch::{Device, Kind, Tensor};
+use translate::loss::{Objective, gradient_penalty, r1};
+use translate::nets::{Graph, Network, Norm, patch};
+use translate::recipe::{DiscriminatorNet, Space, resolve};
+use translate::train::pool::Choice;
+use translate::train::step::{Step, StepInput};
+
+use crate::python;
+
+const TOLERANCE: f64 = 1e-5;
+
+struct Reference {
+    arrays: HashMap<String, Tensor>,
+    net: Network,
+}
+
+impl Reference {
+    fn new(arrays: HashMap<String, Tensor>) -> Self {
+        let config = patch::Config { width: 4, layers: 2, norm: Norm::None };
+        let net = Network::discriminator(&DiscriminatorNet::Patch(config));
+        for (name, mut tensor) in net.tensors() {
+            tch::no_grad(|| tensor.copy_(&arrays[&format!("w.{name}")]));
+        }
+        Self { arrays, net }
+    }
+
+    fn judge(&self, xs: &Tensor) -> Tensor {
+        self.net.forward(xs, true)
+    }
+
+    /// The largest difference, relative to the largest expected value where that is not 0.
+    fn assert_close(&self, name: &str, got: &Tensor) {
+        let expected = &self.arrays[name];
+        assert_eq!(got.size(), expected.size(), "{name}");
+        let most = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
+        let off = most(&(got - expected)) / most(expected).max(1e-9);
+        assert!(off < TOLERANCE, "{name} differs by {off:e}");
+    }
+
+    /// A discriminator's loss, and its gradient by every weight that it depends on.
+    fn assert_discriminator(&self, name: &str, loss: &Tensor) {
+        self.assert_close(&format!("{name}.discriminator"), &loss.reshape([1]));
+        let prefix = format!("{name}.g.");
+        let weights: HashMap<_, _> = self.net.tensors().into_iter().collect();
+        let names: Vec<&str> = self.arrays.keys().filter_map(|key| key.strip_prefix(&prefix)).collect();
+        assert!(names.len() >= 4, "{name}: {names:?}");
+        let parameters: Vec<&Tensor> = names.iter().map(|name| &weights[*name]).collect();
+        for (of, gradient) in names.iter().zip(Tensor::run_backward(&[loss], &parameters, false, false)) {
+            self.assert_close(&format!("{prefix}{of}"), &gradient);
+        }
+    }
+}
+
+#[test]
+fn objectives_agree_with_pytorch() {
+    let Some(folder) = python::reference() else { return };
+    let reference = Reference::new(python::arrays(&folder.join("objectives.npz")));
+    let [real, fake, mix] = ["real", "fake", "mix"].map(|name| reference.arrays[name].shallow_clone());
+    for name in ["minimax", "non-saturating", "lsgan", "hinge", "wgan"] {
+        let objective: Objective = serde_json::from_value(serde_json::json!({ "kind": name })).unwrap();
+        let loss = objective.discriminator(&reference.judge(&real), &reference.judge(&fake));
+        reference.assert_discriminator(name, &loss);
+
+        let moving = fake.copy().set_requires_grad(true);
+        let loss = objective.generator(&reference.judge(&moving));
+        reference.assert_close(&format!("{name}.generator"), &loss.reshape([1]));
+        reference.assert_close(
+            &format!("{name}.fake"),
+            &Tensor::run_backward(&[&loss], &[&moving], false, false)[0],
+        );
+    }
+    let judge = |xs: &Tensor| reference.judge(xs);
+    reference.assert_discriminator("gradient-penalty", &gradient_penalty(judge, &real, &fake, &mix));
+    reference.assert_discriminator("r1", &r1(judge, &real));
+}
+
+/// A step of `CycleGAN` with narrow networks and these values laid over its recipe.
+fn step(sets: &[&str]) -> Step {
+    let narrow = ["generators.x_to_y", "generators.y_to_x", "discriminators.x", "discriminators.y"];
+    let mut all: Vec<String> = narrow.iter().map(|node| format!("{node}.net.width=4")).collect();
+    all.extend(["x_to_y", "y_to_x"].map(|name| format!("generators.{name}.net.blocks=1")));
+    all.extend(sets.iter().map(ToString::to_string));
+    let recipe = resolve("cyclegan", &all).unwrap();
+    let graph = Graph::build(&recipe, Device::Cpu);
+    for (_, mut tensor) in graph.tensors() {
+        tch::no_grad(|| tensor.copy_(&(wave(&tensor.size(), 0.7) * 0.05)));
+    }
+    Step::new(&recipe, graph)
+}
+
+/// Numbers within ±1: libtorch's own generator is shared with the tests beside this one.
+fn wave(shape: &[i64], pace: f64) -> Tensor {
+    (Tensor::arange(shape.iter().product::<i64>(), (Kind::Float, Device::Cpu)) * pace).sin().reshape(shape)
+}
+
+fn input(generators: bool) -> StepInput {
+    let options = (Kind::Float, Device::Cpu);
+    let spaces = [Space::X, Space::Y];
+    StepInput {
+        images: spaces.map(|space| (space, wave(&[1, 3, 32, 32], 0.37 + space.side() as f64))).into(),
+        choices: spaces.map(|space| (space, vec![Choice { swap: false, slot: 0 }])).into(),
+        mixes: spaces.map(|space| (space, Tensor::full([1, 1, 1, 1], 0.5, options))).into(),
+        generators,
+        lr: 1e-3,
+    }
+}
+
+fn copies(step: &Step, prefix: &str) -> Vec<Tensor> {
+    step.graph.parameters(prefix).iter().map(|(_, tensor)| tensor.detach().copy()).collect()
+}
+
+#[test]
+fn critics_step_alone_and_are_clipped() {
+    let mut step = step(&["loss.adversarial.kind=wgan"]);
+    let [generators, critics] = ["generators.", "discriminators."].map(|prefix| copies(&step, prefix));
+    let terms = step.run(&input(false)).unwrap();
+    assert_eq!(copies(&step, "generators."), generators, "no generator moves in a critic's step");
+    // Biases that an instance norm cancels may stay where they are.
+    let moved = |(now, before): (&Tensor, &Tensor)| now.dim() == 1 || now != before;
+    assert!(copies(&step, "discriminators.").iter().zip(&critics).all(moved));
+    let names: Vec<&str> = terms.keys().map(String::as_str).collect();
+    assert_eq!(names, ["divergence.x", "discriminator.x", "divergence.y", "discriminator.y"]);
+    let largest = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
+    assert!(copies(&step, "discriminators.").iter().all(|tensor| largest(tensor) <= 0.01 + 1e-9));
+
+    let terms = step.run(&input(true)).unwrap();
+    assert!(terms.contains_key("adversarial.x_to_y") && terms.contains_key("cycle.x"));
+    assert!(copies(&step, "generators.").iter().zip(&generators).any(|(now, before)| now != before));
+}
+
+/// Penalties have to reach the weights: with them a step ends elsewhere than without.
+#[test]
+fn penalties_are_part_of_the_step() {
+    let plain = ["loss.adversarial.kind=wgan-gp", "loss.adversarial.penalty=1e-9"];
+    let after = |sets: &[&str]| {
+        let mut step = step(sets);
+        let terms = step.run(&input(false)).unwrap();
+        (copies(&step, "discriminators.x"), terms)
+    };
+    let (without, _) = after(&plain);
+    for (sets, name) in [(&plain[..1], "penalty.x"), (&[plain[0], plain[1], "loss.r1=1"], "r1.x")] {
+        let (with, terms) = after(sets);
+        assert!(terms[name].double_value(&[]).is_finite(), "{name}");
+        assert!(with.iter().zip(&without).any(|(with, without)| with != without), "{name}");
+    }
+}
