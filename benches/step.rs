@@ -88,9 +88,10 @@ impl Ours {
         };
         let spaces = [Space::X, Space::Y];
         let input = StepInput {
-            images: spaces.map(image).into(),
+            samples: spaces.map(image).into(),
             choices: spaces.map(choice).into(),
             mixes: IndexMap::new(),
+            augments: IndexMap::new(),
             generators: true,
             lr: self.recipe.optim.lr,
         };

@@ -39,6 +39,12 @@ pub enum Purpose {
     Grain = 13,
     /// How much of the points at which a gradient penalty is taken is real. Counter: 2 × image + space.
     Mix = 14,
+    /// Noise `z` of a training sample. Counter: the sample.
+    Noise = 15,
+    /// The augmentation of what a discriminator sees. Counter: 3 × (2 × image + space) + use.
+    Augment = 16,
+    /// Noise `z` of a picture that is asked for, in sample grids too. Counter: the picture.
+    Sample = 17,
 }
 
 /// The generator for one choice: `ChaCha8` under a key made of `seed`, `purpose` and `counter`.
@@ -89,6 +95,12 @@ pub fn unit_f32(rng: &mut ChaCha8Rng) -> f32 {
 /// A number in [0, 1) with 53 random bits, each of which an `f64` holds exactly.
 pub fn unit_f64(rng: &mut ChaCha8Rng) -> f64 {
     (next_u64(rng) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// A normal number of mean 0 and variance 1 (Box & Muller 1958, the cosine half).
+pub fn normal_f32(rng: &mut ChaCha8Rng) -> f32 {
+    let (radius, angle) = (1.0 - unit_f64(rng), unit_f64(rng));
+    ((-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()) as f32
 }
 
 /// The numbers 0 to `n` - 1 in an order that is a function of the other three arguments (Fisher and Yates's

@@ -9,6 +9,7 @@ mod doctor;
 mod eval;
 mod progress;
 mod recipe;
+mod sample;
 mod train;
 
 use std::ffi::OsString;
@@ -39,6 +40,7 @@ struct Cli {
 enum Command {
     Train(train::Args),
     Apply(apply::Args),
+    Sample(sample::Args),
     Eval(eval::Args),
     DemoData(demo_data::Args),
     Recipe(recipe::Args),
@@ -98,6 +100,7 @@ fn run_command(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Train(args) => train::run(args),
         Command::Apply(args) => apply::run(args),
+        Command::Sample(args) => sample::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::DemoData(args) => demo_data::run(&args),
         Command::Recipe(args) => recipe::run(&args),

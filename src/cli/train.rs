@@ -20,17 +20,18 @@ use crate::train::trainer::{Event, Outcome, Trainer};
 /// Hours of training on a CPU from which on a smaller recipe is named.
 const LONG_HOURS: f64 = 24.0;
 
-/// Train translators between two folders of images
+/// Train on folders of images: translators between two, or a generator that draws more of one
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   translate train photos anime
   translate train photos anime -r cyclegan-small --run models/try --set train.images=20000
   translate train photos anime --run models/try         # goes on where that run stopped
+  translate train anime -r dcgan                        # from noise
   translate train photos anime -r cyclegan --dry-run    # the plan and the complete recipe, no training")]
 pub struct Args {
     /// The first folder (x); its name becomes the name of the domain
     x: PathBuf,
-    /// The second folder (y)
+    /// The second folder (y), where the recipe has one
     y: Option<PathBuf>,
     /// A shipped recipe (`translate recipe list`) or a YAML file; by default `cyclegan`, or the run's own
     #[arg(short, long)]
@@ -98,7 +99,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         print(to_yaml(&plan.recipe)?.trim_end());
         return Ok(0);
     }
-    let root = plan.root.clone();
+    let (root, draws) = (plan.root.clone(), plan.recipe.noise().is_some());
     let signals = Signals::listen()?;
     let mut screen = Screen::new(&plan);
     let mut trainer = Trainer::open(plan, std::env::args().collect())?;
@@ -110,7 +111,12 @@ pub fn run(args: Args) -> Result<u8, Failure> {
                 "done: model `{0}/model.safetensors`, samples in `{0}/samples`",
                 root.display()
             ));
-            tell(format_args!("next: translate apply {} FOLDER -o OUT", root.display()));
+            let root = root.display();
+            if draws {
+                tell(format_args!("next: translate sample {root} -o drawn.png --grid"));
+            } else {
+                tell(format_args!("next: translate apply {root} FOLDER -o OUT"));
+            }
             Ok(0)
         }
         Outcome::Interrupted(status) => {
@@ -129,7 +135,7 @@ fn tell_plan(plan: &Plan) -> Result<(), Failure> {
     for warning in &plan.warnings {
         tell(format_args!("warning: {warning}"));
     }
-    for ((space, name), side) in plan.domains.iter().zip(&plan.sides) {
+    for ((space, name), side) in plan.domains.iter().zip(&plan.sides.datasets) {
         let skipped = side.skipped().len();
         let folder = side.root().display();
         tell(format_args!(
@@ -139,18 +145,22 @@ fn tell_plan(plan: &Plan) -> Result<(), Failure> {
             side.kept()
         ));
     }
+    if let Some(pairs) = &plan.sides.pairs {
+        tell(format_args!("pairs     {}", pairs.len()));
+    }
     let graph = guard("cpu", || Graph::build(recipe, tch::Device::Cpu))?;
     let count =
         |net: &crate::nets::Network| format!("{:.2} M parameters", net.parameter_count() as f64 / 1e6);
     for (name, node) in &graph.generators {
-        let (from, to) = (&plan.domains[&node.from], &plan.domains[&node.to]);
+        let from = plan.domains.get(&node.from).map_or("noise", String::as_str);
+        let to = &plan.domains[&node.to];
         tell(format_args!("generator {name}: {from} to {to}, {}", count(&node.net)));
     }
     for (space, node) in &graph.discriminators {
         tell(format_args!("discriminator {}: {}, {}", space.name(), plan.domains[space], count(&node.net)));
     }
     let (train, steps) = (&recipe.train, recipe.steps());
-    let epochs = train.images as f64 / plan.epoch_length() as f64;
+    let epochs = train.images as f64 / plan.sides.epoch_length() as f64;
     tell(format_args!(
         "training  {} images in {steps} steps of {} ({epochs:.1} epochs) at {2}×{2} on {3}",
         train.images,
@@ -220,7 +230,7 @@ impl Screen {
             let mean = terms.iter().sum::<f64>() / terms.len() as f64;
             (!terms.is_empty()).then(|| format!("{} {mean:.3}", prefix.trim_end_matches('.')))
         };
-        let terms = ["adversarial.", "cycle.", "identity.", "discriminator.", "divergence."];
+        let terms = ["adversarial.", "cycle.", "identity.", "paired.", "discriminator.", "divergence."];
         let losses = terms.iter().filter_map(|prefix| mean(prefix)).collect::<Vec<_>>().join(", ");
         let of = self.bar.length().unwrap_or(0);
         let left = in_words(of.saturating_sub(tick.images) as f64 / tick.images_per_second);

@@ -22,6 +22,26 @@ pub struct LoadOptions {
     pub load_size: u32,
     /// How images of other shapes come to it.
     pub resize: Resize,
+    /// Where only this half of every image belongs to the dataset.
+    pub half: Option<Half>,
+}
+
+/// One of two images that stand side by side in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Half {
+    /// The first.
+    Left,
+    /// The second.
+    Right,
+}
+
+impl Half {
+    /// The half of a picture; of an odd width the column in the middle belongs to neither.
+    fn cut(self, image: &RgbImage) -> RgbImage {
+        let (width, height) = (image.width() / 2, image.height());
+        let left = if self == Self::Left { 0 } else { image.width() - width };
+        image::imageops::crop_imm(image, left, 0, width, height).to_image()
+    }
 }
 
 /// How many bytes of pixels may be kept in memory, by all datasets opened with it together.
@@ -180,33 +200,46 @@ impl Dataset {
         self.items.iter().filter(|item| item.short_side < size).count()
     }
 
+    /// The files of the readable images, relative to the folder, in its order.
+    pub fn files(&self) -> impl ExactSizeIterator<Item = &Path> {
+        self.items.iter().map(|item| item.file.as_path())
+    }
+
     /// The path of image `i`, counted round the end.
     pub fn path(&self, i: usize) -> PathBuf {
         self.root.join(&self.items[i % self.len()].file)
     }
 
-    /// Image `i`, counted round the end, at the load size.
+    /// Image `i`, counted round the end, at the load size, and the number of the image that it is.
     ///
     /// Where its file has become unreadable since [`open`](Self::open), the next readable one takes its place
     /// and the failure is noted for [`take_late_failures`](Self::take_late_failures), once a file.
     ///
     /// # Errors
     /// Where no file can be read any more.
-    pub fn fetch(&self, i: usize) -> Result<Arc<RgbImage>, DatasetError> {
-        let (before, from) = self.items.split_at(i % self.len().max(1));
-        for item in from.iter().chain(before) {
-            if let Some(image) = &item.kept {
-                return Ok(Arc::clone(image));
-            }
-            if item.failed.load(Ordering::Relaxed) {
-                continue;
-            }
-            match read(&self.root.join(&item.file), self.load) {
-                Ok(image) => return Ok(Arc::new(image)),
-                Err(skipped) => self.note_failure(item, skipped),
-            }
+    pub fn fetch(&self, i: usize) -> Result<(usize, Arc<RgbImage>), DatasetError> {
+        let length = self.len();
+        let candidates = (i..i + length).map(|i| i % length);
+        let mut readable = candidates.filter_map(|i| Some((i, self.try_fetch(i)?)));
+        readable.next().ok_or_else(|| self.all_failed())
+    }
+
+    /// Image `i` itself, below [`len`](Self::len); none where its file has become unreadable, which is noted once.
+    pub fn try_fetch(&self, i: usize) -> Option<Arc<RgbImage>> {
+        let item = &self.items[i];
+        if let Some(image) = &item.kept {
+            return Some(Arc::clone(image));
         }
-        Err(DatasetError::AllFailed { root: self.root.clone() })
+        if item.failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let image = read(&self.root.join(&item.file), self.load);
+        image.map(Arc::new).map_err(|skipped| self.note_failure(item, skipped)).ok()
+    }
+
+    /// What to say where no image is left.
+    pub(super) fn all_failed(&self) -> DatasetError {
+        DatasetError::AllFailed { root: self.root.clone() }
     }
 
     fn note_failure(&self, item: &Item, skipped: Skipped) {
@@ -258,6 +291,10 @@ impl Header {
             Ok(metadata) => metadata.len(),
             Err(error) => return Err(Skipped { path, reason: error.to_string() }),
         };
+        let width = if load.half.is_some() { width / 2 } else { width };
+        if width == 0 {
+            return Err(Skipped { path, reason: "one pixel wide, so it has no halves".into() });
+        }
         let short_side = width.min(height);
         let (width, height) = load.resize.target(width, height, load.load_size);
         Ok(Self { file, length, short_side, pixel_bytes: u64::from(width) * u64::from(height) * 3 })
@@ -282,6 +319,10 @@ impl Header {
 fn read(path: &Path, load: LoadOptions) -> Result<RgbImage, Skipped> {
     let skip = |reason| Skipped { path: path.to_path_buf(), reason };
     let image = decode(path).map_err(|error| skip(error.problem.to_string()))?;
+    let image = match load.half {
+        Some(half) => half.cut(&image),
+        None => image,
+    };
     load.resize.apply(&image, load.load_size).map_err(|error| skip(error.to_string()))
 }
 

@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use image::RgbImage;
 
 use super::dataset::{Dataset, DatasetError};
+use super::pairs::Pairs;
 use crate::panics;
 use crate::random::{Purpose, coin, permutation, stream, uniform_below};
 
@@ -34,6 +35,32 @@ pub struct Batch {
     pub index: u64,
     /// For each dataset `[batch, size, size, 3]`, row-major, 0 to 255.
     pub sides: Vec<Vec<u8>>,
+    /// For each dataset the numbers of the images that the samples were cut from, `[batch]`.
+    pub items: Vec<Vec<usize>>,
+}
+
+/// What is drawn from.
+#[derive(Debug, Clone)]
+pub struct Sides {
+    /// One dataset or two.
+    pub datasets: Vec<Arc<Dataset>>,
+    /// The numbers of the images that belong together, where the data is paired.
+    pub pairs: Option<Arc<Pairs>>,
+}
+
+impl From<Vec<Arc<Dataset>>> for Sides {
+    /// Nothing is paired.
+    fn from(datasets: Vec<Arc<Dataset>>) -> Self {
+        Self { datasets, pairs: None }
+    }
+}
+
+impl Sides {
+    /// Samples in an epoch.
+    pub fn epoch_length(&self) -> usize {
+        let largest = self.datasets.iter().map(|side| side.len()).max().unwrap_or(0).max(1);
+        self.pairs.as_ref().map_or(largest, |pairs| pairs.len())
+    }
 }
 
 /// Why a batch could not be made.
@@ -93,8 +120,8 @@ impl Loader {
     ///
     /// An epoch is as many samples as the larger dataset has images. The first dataset is shown in a new
     /// random order every epoch; from the second one is drawn with replacement, as the reference `CycleGAN`
-    /// does.
-    pub fn new(sides: Vec<Arc<Dataset>>, options: SampleOptions, threads: usize, first_batch: u64) -> Self {
+    /// does. Of paired data an epoch is every pair once, in a new random order, both images cropped and mirrored alike.
+    pub fn new(sides: Sides, options: SampleOptions, threads: usize, first_batch: u64) -> Self {
         let sampler = Sampler::new(sides, options);
         Self::start(threads, first_batch, move |index| sampler.batch(index))
     }
@@ -186,7 +213,7 @@ where
 
 /// What sample n is.
 struct Sampler {
-    sides: Vec<Arc<Dataset>>,
+    sides: Sides,
     options: SampleOptions,
     /// Samples in an epoch.
     epoch_length: usize,
@@ -195,8 +222,8 @@ struct Sampler {
 }
 
 impl Sampler {
-    fn new(sides: Vec<Arc<Dataset>>, options: SampleOptions) -> Self {
-        let epoch_length = sides.iter().map(|side| side.len()).max().unwrap_or(0).max(1);
+    fn new(sides: Sides, options: SampleOptions) -> Self {
+        let epoch_length = sides.epoch_length();
         let first = permutation(options.seed, Purpose::Order, 0, epoch_length);
         Self { sides, options, epoch_length, order: Mutex::new((0, Arc::new(first))) }
     }
@@ -204,38 +231,58 @@ impl Sampler {
     fn batch(&self, index: u64) -> Result<Batch, LoaderError> {
         let SampleOptions { size, batch, .. } = self.options;
         let bytes = size as usize * size as usize * 3 * batch;
-        let mut sides: Vec<_> = self.sides.iter().map(|_| Vec::with_capacity(bytes)).collect();
+        let mut sides: Vec<_> = self.sides.datasets.iter().map(|_| Vec::with_capacity(bytes)).collect();
+        let mut items: Vec<_> = sides.iter().map(|_| Vec::with_capacity(batch)).collect();
         let first = index * batch as u64;
         for sample in first..first + batch as u64 {
-            for (side, pixels) in sides.iter_mut().enumerate() {
-                self.append(sample, side, pixels)?;
+            for (side, (item, image)) in self.images(sample)?.into_iter().enumerate() {
+                self.append(sample, side, &image, &mut sides[side])?;
+                items[side].push(item);
             }
         }
-        Ok(Batch { index, sides })
+        Ok(Batch { index, sides, items })
     }
 
-    fn append(&self, sample: u64, side: usize, pixels: &mut Vec<u8>) -> Result<(), LoaderError> {
+    fn append(
+        &self,
+        sample: u64,
+        side: usize,
+        image: &RgbImage,
+        pixels: &mut Vec<u8>,
+    ) -> Result<(), LoaderError> {
         let SampleOptions { seed, size, flip, .. } = self.options;
-        let dataset = &self.sides[side];
-        let image = dataset.fetch(self.image(sample, side))?;
-        let (spare_x, spare_y) = spare(dataset, &image, size)?;
-        let counter = 2 * sample + side as u64;
+        let (spare_x, spare_y) = spare(&self.sides.datasets[side], image, size)?;
+        let alike = self.sides.pairs.is_some();
+        let counter = 2 * sample + if alike { 0 } else { side as u64 };
         let mut place = stream(seed, Purpose::Crop, counter);
         let left = uniform_below(&mut place, u64::from(spare_x) + 1) as u32;
         let top = uniform_below(&mut place, u64::from(spare_y) + 1) as u32;
         let mirrored = flip && coin(&mut stream(seed, Purpose::Flip, counter));
-        crop_into(pixels, &image, (left, top), size, mirrored);
+        crop_into(pixels, image, (left, top), size, mirrored);
         Ok(())
     }
 
-    /// Which image of `side` sample number `sample` shows.
-    fn image(&self, sample: u64, side: usize) -> usize {
-        let length = self.sides[side].len();
-        if side == 0 {
+    /// The images that sample number `sample` shows, one a side, with their numbers.
+    fn images(&self, sample: u64) -> Result<Vec<(usize, Arc<RgbImage>)>, LoaderError> {
+        let in_order = || {
             let order = self.order(sample / self.epoch_length as u64);
-            return order[(sample % self.epoch_length as u64) as usize] as usize % length;
+            order[(sample % self.epoch_length as u64) as usize] as usize
+        };
+        let datasets = &self.sides.datasets;
+        if let Some(pairs) = &self.sides.pairs {
+            return Ok(pairs.fetch(in_order(), [&datasets[0], &datasets[1]])?.to_vec());
         }
-        uniform_below(&mut stream(self.options.seed, Purpose::Partner, sample), length as u64) as usize
+        let image = |(side, dataset): (usize, &Arc<Dataset>)| {
+            let length = dataset.len();
+            let i = if side == 0 {
+                in_order() % length
+            } else {
+                uniform_below(&mut stream(self.options.seed, Purpose::Partner, sample), length as u64)
+                    as usize
+            };
+            Ok(dataset.fetch(i)?)
+        };
+        datasets.iter().enumerate().map(image).collect()
     }
 
     fn order(&self, epoch: u64) -> Arc<Vec<u32>> {
@@ -248,21 +295,31 @@ impl Sampler {
     }
 }
 
-/// Samples that stay the same for a whole run, to watch it by: up to `count` images spread evenly over the
-/// dataset, cropped from their middle, not mirrored. Each is `[size, size, 3]`, row-major, 0 to 255.
+/// Samples that stay the same for a whole run, to watch it by: up to `count` images of each side, spread evenly over
+/// the data, cropped from their middle, not mirrored. Each is `[size, size, 3]`, row-major, 0 to 255.
 ///
 /// # Errors
 /// Where an image is smaller than the crop, or none can be read.
-pub fn fixed_samples(dataset: &Dataset, count: usize, size: u32) -> Result<Vec<Vec<u8>>, LoaderError> {
-    let count = count.min(dataset.len());
-    let sample = |i: usize| {
-        let image = dataset.fetch(i * dataset.len() / count)?;
-        let (spare_x, spare_y) = spare(dataset, &image, size)?;
+pub fn fixed_samples(sides: &Sides, count: usize, size: u32) -> Result<Vec<Vec<Vec<u8>>>, LoaderError> {
+    let middle = |dataset: &Dataset, image: &RgbImage| {
+        let (spare_x, spare_y) = spare(dataset, image, size)?;
         let mut pixels = Vec::new();
-        crop_into(&mut pixels, &image, (spare_x / 2, spare_y / 2), size, false);
+        crop_into(&mut pixels, image, (spare_x / 2, spare_y / 2), size, false);
         Ok(pixels)
     };
-    (0..count).map(sample).collect()
+    let spread = |length: usize| (0..count.min(length)).map(move |i| i * length / count.min(length));
+    let alone = |dataset: &Arc<Dataset>| {
+        spread(dataset.len()).map(|i| middle(dataset, &dataset.fetch(i)?.1)).collect::<Result<_, _>>()
+    };
+    let Some(pairs) = &sides.pairs else { return sides.datasets.iter().map(alone).collect() };
+    let datasets = [&*sides.datasets[0], &*sides.datasets[1]];
+    let mut fixed = vec![Vec::new(), Vec::new()];
+    for i in spread(pairs.len()) {
+        for (side, (_, image)) in pairs.fetch(i, datasets)?.iter().enumerate() {
+            fixed[side].push(middle(datasets[side], image)?);
+        }
+    }
+    Ok(fixed)
 }
 
 /// How many pixels wider and higher than the crop an image is.

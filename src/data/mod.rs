@@ -7,6 +7,8 @@ pub mod decode;
 pub mod encode;
 pub mod grid;
 pub mod loader;
+pub mod noise;
+pub mod pairs;
 pub mod portraits;
 pub mod resize;
 pub mod scan;

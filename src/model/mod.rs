@@ -1,5 +1,6 @@
 //! The shareable model file: generators, recipe, domain names and a training summary in one `model.safetensors`.
 
+mod sampler;
 mod translator;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use crate::recipe::{Precision, Recipe, RecipeError, Space, closest, from_yaml, t
 use crate::torch::store::{StoreError, Stored, read, write};
 use crate::torch::{TorchError, guard};
 
+pub use sampler::Sampler;
 pub use translator::Translator;
 
 /// The file's name in a run folder.
@@ -101,6 +103,22 @@ pub enum ModelError {
     /// libtorch's.
     #[error(transparent)]
     Torch(#[from] TorchError),
+    /// A translator asked for pictures from noise.
+    #[error(
+        "the model translates between {domains} and draws nothing from noise\nhint: `translate apply MODEL FOLDER -o OUT`"
+    )]
+    NoSampler {
+        /// Its domains.
+        domains: String,
+    },
+    /// A model from noise asked to translate.
+    #[error(
+        "the model draws `{domain}` from noise and translates nothing\nhint: `translate sample MODEL -o OUT` draws new pictures"
+    )]
+    NoTranslator {
+        /// What it draws.
+        domain: String,
+    },
     /// `--to` a domain that the model does not make.
     #[error("the model makes no `{asked}`; it translates to {known}{closest}")]
     Domain {
@@ -180,7 +198,7 @@ pub fn open(path: &Path, device: Device) -> Result<Model, ModelError> {
     }
     let training =
         serde_json::from_str(text("training")?).map_err(|error| foreign("training", format!(": {error}")))?;
-    let graph = guard(&device::name(device), || Graph::build_generators(&recipe.generators, device))?;
+    let graph = guard(&device::name(device), || Graph::build_generators(&recipe, device))?;
     fill(&graph, &stored, path, device)?;
     Ok(Model { recipe, domains, training, graph })
 }
@@ -216,12 +234,17 @@ impl Model {
     /// # Errors
     /// No generator writes it.
     pub fn generator_to(&self, to: Option<&str>) -> Result<(&str, &GeneratorNode), ModelError> {
-        let written = |space: &Space| self.graph.generators.iter().find(|(_, node)| node.to == *space);
+        let translates = |space: &Space, node: &GeneratorNode| node.to == *space && node.from != Space::Z;
+        let written = |space: &Space| self.graph.generators.iter().find(|(_, node)| translates(space, node));
         let targets: Vec<_> = self
             .domains
             .iter()
             .filter_map(|(space, domain)| Some((domain.as_str(), written(space)?)))
             .collect();
+        if targets.is_empty() {
+            let domain = self.domains.values().next().cloned().unwrap_or_default();
+            return Err(ModelError::NoTranslator { domain });
+        }
         let names: Vec<&str> = targets.iter().map(|(domain, _)| *domain).collect();
         let wanted = to.or(names.last().copied()).unwrap_or_default();
         let found = targets.iter().find(|(domain, _)| *domain == wanted);

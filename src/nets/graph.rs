@@ -1,44 +1,60 @@
 //! A recipe's graph, built: its generators and discriminators with their weights.
 
 use indexmap::IndexMap;
-use tch::nn::{ModuleT, VarStore};
+use tch::nn::VarStore;
 use tch::{Device, Tensor};
 
-use super::{patch, pixel, resnet, unet};
-use crate::recipe::{Arrow, DiscriminatorNet, GeneratorNet, Recipe, Space};
+use super::augment::{Augmentation, augment};
+use super::layers::{Judged, Net};
+use super::{dcgan, patch, pixel, residual, resnet, unet};
+use crate::recipe::{Arrow, Discriminator, DiscriminatorNet, GeneratorNet, Recipe, Space};
 
 /// A built network and its weights.
 #[derive(Debug)]
 pub struct Network {
     vars: VarStore,
-    module: Box<dyn ModuleT>,
+    module: Box<dyn Net>,
     per_image: bool,
 }
 
 impl Network {
-    /// Builds a generator on the CPU, so that libtorch's seed gives the same weights whatever the device.
-    pub fn generator(net: &GeneratorNet) -> Self {
+    /// Builds a generator on the CPU, so that libtorch's seed gives the same weights whatever the device. `size` is the
+    /// height and width of its images, for networks that are made for one size.
+    pub fn generator(net: &GeneratorNet, size: u32) -> Self {
         let vars = VarStore::new(Device::Cpu);
-        let (module, norm): (Box<dyn ModuleT>, _) = match net {
-            GeneratorNet::Resnet(config) => (Box::new(resnet::resnet(&vars.root(), config)), config.norm),
-            GeneratorNet::Unet(config) => (Box::new(unet::unet(&vars.root(), config)), config.norm),
+        let p = &vars.root();
+        let (module, norm): (Box<dyn Net>, _) = match net {
+            GeneratorNet::Resnet(config) => (Box::new(resnet::resnet(p, config)), config.norm),
+            GeneratorNet::Unet(config) => (Box::new(unet::unet(p, config)), config.norm),
+            GeneratorNet::Dcgan(config) => {
+                (Box::new(dcgan::generator(p, config, config.noise, size)), config.norm)
+            }
+            GeneratorNet::Residual(config) => {
+                (Box::new(residual::generator(p, config, config.noise, size)), config.norm)
+            }
         };
         Self { vars, module, per_image: norm.is_per_image() }
     }
 
     /// Builds a discriminator, likewise.
-    pub fn discriminator(net: &DiscriminatorNet) -> Self {
+    pub fn discriminator(discriminator: &Discriminator, size: u32) -> Self {
         let vars = VarStore::new(Device::Cpu);
-        let (module, norm): (Box<dyn ModuleT>, _) = match net {
-            DiscriminatorNet::Patch(config) => (Box::new(patch::patch(&vars.root(), config)), config.norm),
-            DiscriminatorNet::Pixel(config) => (Box::new(pixel::pixel(&vars.root(), config)), config.norm),
+        let p = &vars.root();
+        let channels = if discriminator.sees_source { 6 } else { 3 };
+        let judged = Judged { channels, size, condition: None, spectral_norm: discriminator.spectral_norm };
+        let module: Box<dyn Net> = match &discriminator.net {
+            DiscriminatorNet::Patch(config) => Box::new(patch::patch(p, config, judged)),
+            DiscriminatorNet::Pixel(config) => Box::new(pixel::pixel(p, config, judged)),
+            DiscriminatorNet::Dcgan(config) => Box::new(dcgan::discriminator(p, config, judged)),
+            DiscriminatorNet::Residual(config) => Box::new(residual::discriminator(p, config, judged)),
         };
-        Self { vars, module, per_image: norm.is_per_image() }
+        Self { vars, module, per_image: discriminator.net.is_per_image() }
     }
 
-    /// Applies the network; `train` decides between batch and running statistics, and about dropout.
+    /// Applies the network; `train` decides between batch and running statistics, about dropout, and whether spectral
+    /// norm's power iteration goes on.
     pub fn forward(&self, xs: &Tensor, train: bool) -> Tensor {
-        self.module.forward_t(xs, train)
+        self.module.forward(xs, None, train)
     }
 
     /// Whether an image's result depends on that image alone, so that two calls can be joined into one.
@@ -66,7 +82,7 @@ pub struct GeneratorNode {
     pub from: Space,
     /// The space it writes.
     pub to: Space,
-    /// Its network: images in [-1, 1] to images in [-1, 1].
+    /// Its network: images in [-1, 1], or noise, to images in [-1, 1].
     pub net: Network,
 }
 
@@ -75,6 +91,28 @@ pub struct GeneratorNode {
 pub struct DiscriminatorNode {
     /// Its network: images in [-1, 1] to raw verdicts.
     pub net: Network,
+    /// Whether it sees an image's source beside it.
+    pub sees_source: bool,
+    /// What is changed at random in all that it sees.
+    pub augment: Vec<Augmentation>,
+}
+
+impl DiscriminatorNode {
+    /// What the network is shown of `images` `[batch, 3, height, width]`: themselves, or their sources and them as
+    /// `[batch, 6, height, width]`.
+    pub fn view(&self, images: &Tensor, sources: &Tensor) -> Tensor {
+        if self.sees_source { Tensor::cat(&[sources, images], 1) } else { images.shallow_clone() }
+    }
+
+    /// What is shown, changed by `random` `[batch, 7]` (see [`augment`]) where the recipe says so.
+    pub fn augmented(&self, seen: &Tensor, random: Option<&Tensor>) -> Tensor {
+        random.map_or_else(|| seen.shallow_clone(), |random| augment(seen, &self.augment, random))
+    }
+
+    /// The verdicts of a training step on what is shown.
+    pub fn verdicts(&self, seen: &Tensor, random: Option<&Tensor>) -> Tensor {
+        self.net.forward(&self.augmented(seen, random), true)
+    }
 }
 
 /// Every network of a recipe.
@@ -89,21 +127,21 @@ pub struct Graph {
 impl Graph {
     /// Builds all networks of a recipe, freshly initialised as a function of its seed, the same on every device.
     pub fn build(recipe: &Recipe, device: Device) -> Self {
-        let mut graph =
-            Self { generators: build_generators(&recipe.generators, recipe.train.seed), ..Self::empty() };
+        let seed = recipe.train.seed;
+        let mut graph = Self { generators: build_generators(recipe, seed), ..Self::empty() };
         for (i, (space, discriminator)) in recipe.discriminators.iter().enumerate() {
-            tch::manual_seed(network_seed(recipe.train.seed, 1000 + i));
-            graph
-                .discriminators
-                .insert(*space, DiscriminatorNode { net: Network::discriminator(&discriminator.net) });
+            tch::manual_seed(network_seed(seed, 1000 + i));
+            let net = Network::discriminator(discriminator, recipe.data.size);
+            let Discriminator { sees_source, augment, .. } = discriminator.clone();
+            graph.discriminators.insert(*space, DiscriminatorNode { net, sees_source, augment });
         }
         graph.move_to(device);
         graph
     }
 
     /// Builds the generators alone, for a model that is only applied.
-    pub fn build_generators(arrows: &IndexMap<String, Arrow>, device: Device) -> Self {
-        let mut graph = Self { generators: build_generators(arrows, 0), ..Self::empty() };
+    pub fn build_generators(recipe: &Recipe, device: Device) -> Self {
+        let mut graph = Self { generators: build_generators(recipe, 0), ..Self::empty() };
         graph.move_to(device);
         graph
     }
@@ -147,10 +185,11 @@ fn network_seed(seed: u64, network: usize) -> i64 {
     (seed as i64).wrapping_mul(1_000_003).wrapping_add(network as i64)
 }
 
-fn build_generators(arrows: &IndexMap<String, Arrow>, seed: u64) -> IndexMap<String, GeneratorNode> {
+fn build_generators(recipe: &Recipe, seed: u64) -> IndexMap<String, GeneratorNode> {
     let build = |(i, (name, arrow)): (usize, (&String, &Arrow))| {
         tch::manual_seed(network_seed(seed, i));
-        (name.clone(), GeneratorNode { from: arrow.from, to: arrow.to, net: Network::generator(&arrow.net) })
+        let net = Network::generator(&arrow.net, recipe.data.size);
+        (name.clone(), GeneratorNode { from: arrow.from, to: arrow.to, net })
     };
-    arrows.iter().enumerate().map(build).collect()
+    recipe.generators.iter().enumerate().map(build).collect()
 }

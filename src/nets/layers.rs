@@ -2,8 +2,8 @@
 //! batch norm's scale N(1, 0.02) (Radford et al. 2016).
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
-use tch::nn::{self, ModuleT, Path};
+use tch::nn::{self, Module as _, ModuleT as _, Path};
+use tch::{Kind, Tensor};
 
 /// The normalisation between convolutions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ impl Norm {
 
     /// Batch norm has a shift of its own, which makes a convolution's bias before it idle. The reference drops the bias
     /// without a norm too, where nothing else could shift; here it stays.
-    const fn wants_bias(self) -> bool {
+    pub const fn wants_bias(self) -> bool {
         !matches!(self, Self::Batch)
     }
 }
@@ -70,6 +70,13 @@ impl NormLayer {
             Self::None => xs.shallow_clone(),
         }
     }
+}
+
+/// A network of the graph, built.
+pub trait Net: std::fmt::Debug + Send {
+    /// Applies it. `condition` is an encoded condition `[batch, width]`, given to networks that were built for one; `train`
+    /// decides between batch and running statistics, about dropout, and whether spectral norm's power iteration goes on.
+    fn forward(&self, xs: &Tensor, condition: Option<&Tensor>, train: bool) -> Tensor;
 }
 
 /// The shape of a convolution.
@@ -130,6 +137,138 @@ pub fn conv_transpose_before(
     norm: Norm,
 ) -> nn::ConvTranspose2D {
     conv_transpose(p, channels, window, output_padding, norm.wants_bias())
+}
+
+/// What a discriminator is built for.
+#[derive(Debug, Clone, Copy)]
+pub struct Judged {
+    /// Channels that it sees: 3, or 6 where it sees the source beside the image.
+    pub channels: i64,
+    /// Height and width of the images.
+    pub size: u32,
+    /// Numbers in an encoded condition, where there is one.
+    pub condition: Option<i64>,
+    /// Whether every weight is divided by its spectral norm.
+    pub spectral_norm: bool,
+}
+
+/// A discriminator's convolution.
+#[derive(Debug)]
+pub struct Conv {
+    layer: nn::Conv2D,
+    window: Window,
+    spectral: Option<Spectral>,
+}
+
+impl Conv {
+    /// Builds it at `p`.
+    pub fn new(p: &Path, channels: (i64, i64), window: Window, bias: bool, judged: Judged) -> Self {
+        Self::around(p, conv_with_bias(p, channels, window, bias), window, judged)
+    }
+
+    /// Takes over a `layer` that was built at `p`, with zeros around and an initialisation of its own.
+    pub fn around(p: &Path, layer: nn::Conv2D, window: Window, judged: Judged) -> Self {
+        let spectral = judged.spectral_norm.then(|| Spectral::new(p, &layer.ws));
+        Self { layer, window, spectral }
+    }
+
+    /// `[batch, channels, height, width]` to the same with other channels, height and width.
+    pub fn forward(&self, xs: &Tensor, train: bool) -> Tensor {
+        let Some(spectral) = &self.spectral else { return self.layer.forward(xs) };
+        let weight = spectral.normalize(&self.layer.ws, train);
+        let Window { stride, padding, .. } = self.window;
+        xs.conv2d(&weight, self.layer.bs.as_ref(), [stride; 2], [padding; 2], [1; 2], 1)
+    }
+}
+
+/// A discriminator's matrix.
+#[derive(Debug)]
+pub struct Linear {
+    layer: nn::Linear,
+    spectral: Option<Spectral>,
+}
+
+impl Linear {
+    /// Builds it at `p`.
+    pub fn new(p: &Path, (from, to): (i64, i64), bias: bool, judged: Judged) -> Self {
+        let config = nn::LinearConfig {
+            ws_init: nn::Init::Randn { mean: 0.0, stdev: 0.02 },
+            bs_init: Some(nn::Init::Const(0.0)),
+            bias,
+        };
+        let layer = nn::linear(p, from, to, config);
+        let spectral = judged.spectral_norm.then(|| Spectral::new(p, &layer.ws));
+        Self { layer, spectral }
+    }
+
+    /// `[batch, from]` to `[batch, to]`.
+    pub fn forward(&self, xs: &Tensor, train: bool) -> Tensor {
+        let Some(spectral) = &self.spectral else { return self.layer.forward(xs) };
+        xs.linear(&spectral.normalize(&self.layer.ws, train), self.layer.bs.as_ref())
+    }
+}
+
+/// Spectral normalisation (Miyato et al. 2018, <https://arxiv.org/abs/1802.05957>): a weight, seen as a matrix of one row
+/// an output, is divided by its largest singular value, which one step of power iteration a call keeps up with.
+#[derive(Debug)]
+struct Spectral {
+    /// The largest singular value's vectors, `[rows]` and `[columns]`, of length 1; saved beside the weight as `weight_u`
+    /// and `weight_v`.
+    u: Tensor,
+    v: Tensor,
+}
+
+impl Spectral {
+    fn new(p: &Path, weight: &Tensor) -> Self {
+        let rows = weight.size()[0];
+        let vector = |name: &str, length: i64| {
+            let mut vector = p.zeros_no_train(name, &[length]);
+            tch::no_grad(|| vector.copy_(&unit(&Tensor::randn_like(&vector))));
+            vector
+        };
+        let columns = weight.numel() as i64 / rows;
+        Self { u: vector("weight_u", rows), v: vector("weight_v", columns) }
+    }
+
+    /// `weight` / σ, as `PyTorch`'s `spectral_norm` does it: the vectors count as constants for the gradient.
+    fn normalize(&self, weight: &Tensor, train: bool) -> Tensor {
+        let matrix = weight.flatten(1, -1);
+        if train {
+            tch::no_grad(|| {
+                let v = unit(&matrix.transpose(0, 1).mv(&self.u));
+                let u = unit(&matrix.mv(&v));
+                self.v.shallow_clone().copy_(&v);
+                self.u.shallow_clone().copy_(&u);
+            });
+        }
+        // Copies, since the next call changes the vectors and the gradient of this one still needs them.
+        let (u, v) = (self.u.copy(), self.v.copy());
+        weight / u.dot(&matrix.mv(&v))
+    }
+}
+
+/// A vector at length 1.
+fn unit(vector: &Tensor) -> Tensor {
+    vector / vector.norm().clamp_min(1e-12)
+}
+
+/// The projection discriminator's part (Miyato & Koyama 2018, <https://arxiv.org/abs/1802.05637>): the inner product of
+/// an image's features, summed over its pixels, with a learned image of the condition.
+#[derive(Debug)]
+pub struct Projection(Linear);
+
+impl Projection {
+    /// For `features` channels, at `p`; none where the discriminator has no condition.
+    pub fn new(p: &Path, features: i64, judged: Judged) -> Option<Self> {
+        judged.condition.map(|width| Self(Linear::new(p, (width, features), false, judged)))
+    }
+
+    /// Features `[batch, channels, height, width]` and an encoded condition to `[batch, 1, 1, 1]`.
+    pub fn forward(&self, features: &Tensor, condition: &Tensor, train: bool) -> Tensor {
+        let summed = features.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float);
+        let product = (summed * self.0.forward(condition, train)).sum_dim_intlist(1i64, true, Kind::Float);
+        product.unsqueeze(-1).unsqueeze(-1)
+    }
 }
 
 /// Mirrors `n` pixels at every border, without repeating the border itself.

@@ -1,12 +1,15 @@
 //! The networks, one file each. A file opens with the paper, then has its `Config` (the fields of a recipe's `net`),
 //! and builds layers below a [`tch::nn::Path`], so that weights have the names of `PyTorch`'s state dict.
 
+pub mod augment;
+pub mod dcgan;
 mod graph;
 mod layers;
 pub mod patch;
 pub mod pixel;
+pub mod residual;
 pub mod resnet;
 pub mod unet;
 
 pub use graph::{DiscriminatorNode, GeneratorNode, Graph, Network};
-pub use layers::Norm;
+pub use layers::{Judged, Norm};

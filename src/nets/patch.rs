@@ -4,9 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
-use tch::nn::{self, ModuleT, Path};
+use tch::nn::Path;
 
-use super::layers::{Norm, NormLayer, Window, conv, conv_with_bias, leaky_relu, norm};
+use super::layers::{Conv, Judged, Net, Norm, NormLayer, Window, leaky_relu, norm};
 
 /// The fields of `net: { kind: patch }`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,13 +36,13 @@ impl Config {
 /// A built patch discriminator.
 #[derive(Debug)]
 pub struct Patch {
-    head: nn::Conv2D,
-    middle: Vec<(nn::Conv2D, NormLayer)>,
-    tail: nn::Conv2D,
+    head: Conv,
+    middle: Vec<(Conv, NormLayer)>,
+    tail: Conv,
 }
 
 /// Builds the discriminator below `p`.
-pub fn patch(p: &Path, config: &Config) -> Patch {
+pub fn patch(p: &Path, config: &Config, judged: Judged) -> Patch {
     let p = p / "model";
     let window = |stride| Window { kernel: 4, stride, padding: 1 };
     let mut channels = config.width;
@@ -52,25 +52,26 @@ pub fn patch(p: &Path, config: &Config) -> Patch {
     for layer in 1..=config.layers {
         let next = config.width * i64::from(1u32 << layer.min(3));
         let stride = if layer < config.layers { 2 } else { 1 };
-        let conv = conv(&(&p / index), (channels, next), window(stride), config.norm);
+        let bias = config.norm.wants_bias();
+        let conv = Conv::new(&(&p / index), (channels, next), window(stride), bias, judged);
         middle.push((conv, norm(&(&p / (index + 1)), config.norm, next)));
         channels = next;
         index += 3;
     }
     Patch {
-        head: conv_with_bias(&(&p / 0), (3, config.width), window(2), true),
+        head: Conv::new(&(&p / 0), (judged.channels, config.width), window(2), true, judged),
         middle,
-        tail: conv_with_bias(&(&p / index), (channels, 1), window(1), true),
+        tail: Conv::new(&(&p / index), (channels, 1), window(1), true, judged),
     }
 }
 
-impl ModuleT for Patch {
-    /// Images in [-1, 1], `[batch, 3, height, width]`, to raw verdicts `[batch, 1, rows, columns]`, one a patch.
-    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
-        let mut ys = leaky_relu(&xs.apply(&self.head));
+impl Net for Patch {
+    /// Images in [-1, 1], `[batch, 3, height, width]` (or 6 channels, where it sees the source too), to raw verdicts `[batch, 1, rows, columns]`, one a patch.
+    fn forward(&self, xs: &Tensor, _: Option<&Tensor>, train: bool) -> Tensor {
+        let mut ys = leaky_relu(&self.head.forward(xs, train));
         for (conv, norm) in &self.middle {
-            ys = leaky_relu(&norm.forward(&ys.apply(conv), train));
+            ys = leaky_relu(&norm.forward(&conv.forward(&ys, train), train));
         }
-        ys.apply(&self.tail)
+        self.tail.forward(&ys, train)
     }
 }

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
-use tch::nn::{self, ModuleT, Path};
+use tch::nn::Path;
 
-use super::layers::{Norm, NormLayer, Window, conv, conv_with_bias, leaky_relu, norm};
+use super::layers::{Conv, Judged, Net, Norm, NormLayer, Window, leaky_relu, norm};
 
 /// The fields of `net: { kind: pixel }`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,29 +25,30 @@ impl Default for Config {
 /// A built pixel discriminator.
 #[derive(Debug)]
 pub struct Pixel {
-    first: nn::Conv2D,
-    second: (nn::Conv2D, NormLayer),
-    last: nn::Conv2D,
+    first: Conv,
+    second: (Conv, NormLayer),
+    last: Conv,
 }
 
 /// Builds the discriminator below `p`.
-pub fn pixel(p: &Path, config: &Config) -> Pixel {
+pub fn pixel(p: &Path, config: &Config, judged: Judged) -> Pixel {
     let p = p / "net";
     let window = Window { kernel: 1, stride: 1, padding: 0 };
     let (width, kind) = (config.width, config.norm);
+    let conv = |i: i64, channels: (i64, i64), bias| Conv::new(&(&p / i), channels, window, bias, judged);
     Pixel {
-        first: conv_with_bias(&(&p / 0), (3, width), window, true),
-        second: (conv(&(&p / 2), (width, 2 * width), window, kind), norm(&(&p / 3), kind, 2 * width)),
+        first: conv(0, (judged.channels, width), true),
+        second: (conv(2, (width, 2 * width), kind.wants_bias()), norm(&(&p / 3), kind, 2 * width)),
         // The reference gives the last layer a bias under the same rule as the second.
-        last: conv(&(&p / 5), (2 * width, 1), window, kind),
+        last: conv(5, (2 * width, 1), kind.wants_bias()),
     }
 }
 
-impl ModuleT for Pixel {
-    /// Images in [-1, 1], `[batch, 3, height, width]`, to raw verdicts `[batch, 1, height, width]`.
-    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
-        let ys = leaky_relu(&xs.apply(&self.first));
-        let ys = self.second.1.forward(&ys.apply(&self.second.0), train);
-        leaky_relu(&ys).apply(&self.last)
+impl Net for Pixel {
+    /// Images in [-1, 1], `[batch, 3, height, width]` (or 6 channels, where it sees the source too), to raw verdicts `[batch, 1, height, width]`.
+    fn forward(&self, xs: &Tensor, _: Option<&Tensor>, train: bool) -> Tensor {
+        let ys = leaky_relu(&self.first.forward(xs, train));
+        let ys = self.second.1.forward(&self.second.0.forward(&ys, train), train);
+        self.last.forward(&leaky_relu(&ys), train)
     }
 }

@@ -5,9 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
-use tch::nn::{self, Module, ModuleT, Path};
+use tch::nn::{self, Module as _, Path};
 
-use super::layers::{Norm, NormLayer, Window, conv, conv_transpose_before, conv_with_bias, norm, reflect};
+use super::layers::{
+    Net, Norm, NormLayer, Window, conv, conv_transpose_before, conv_with_bias, norm, reflect,
+};
 
 /// Heights and widths must be multiples of this.
 pub const STRIDE: u32 = 4;
@@ -157,9 +159,9 @@ pub fn resnet(p: &Path, config: &Config) -> Resnet {
     }
 }
 
-impl ModuleT for Resnet {
+impl Net for Resnet {
     /// Images in [-1, 1], `[batch, 3, height, width]` with sides that [`STRIDE`] divides, to the same.
-    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+    fn forward(&self, xs: &Tensor, _: Option<&Tensor>, train: bool) -> Tensor {
         // [batch, width, height, width]
         let ys = reflect(xs, 3).apply(&self.head.0);
         let mut ys = self.head.1.forward(&ys, train).relu_();

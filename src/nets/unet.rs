@@ -6,10 +6,11 @@
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
-use tch::nn::{self, ModuleT, Path};
+use tch::nn::{self, Path};
 
 use super::layers::{
-    Norm, NormLayer, Window, conv, conv_transpose, conv_transpose_before, conv_with_bias, leaky_relu, norm,
+    Net, Norm, NormLayer, Window, conv, conv_transpose, conv_transpose_before, conv_with_bias, leaky_relu,
+    norm,
 };
 
 const WINDOW: Window = Window { kernel: 4, stride: 2, padding: 1 };
@@ -121,9 +122,9 @@ pub fn unet(p: &Path, config: &Config) -> Unet {
     }
 }
 
-impl ModuleT for Unet {
+impl Net for Unet {
     /// Images in [-1, 1], `[batch, 3, height, width]` with sides that [`Config::stride`] divides, to the same.
-    fn forward_t(&self, xs: &Tensor, train: bool) -> Tensor {
+    fn forward(&self, xs: &Tensor, _: Option<&Tensor>, train: bool) -> Tensor {
         let ys = self.inner.forward(&xs.apply(&self.down), train);
         ys.relu().apply(&self.up).tanh()
     }

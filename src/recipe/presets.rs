@@ -18,4 +18,21 @@ macro_rules! presets {
     };
 }
 
-presets!["cyclegan", "cyclegan-128", "cyclegan-small", "portraits", "demo"];
+presets![
+    "cyclegan",
+    "cyclegan-128",
+    "cyclegan-small",
+    "cyclegan-wgan-gp",
+    "portraits",
+    "demo",
+    "pix2pix",
+    "pix2pix-tiny",
+    "gan",
+    "gan-tiny",
+    "dcgan",
+    "dcgan-tiny",
+    "wgan",
+    "wgan-gp",
+    "wgan-gp-tiny",
+    "sngan",
+];

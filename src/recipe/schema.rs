@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::resize::Resize;
 use crate::loss::Objective;
-use crate::nets::{patch, pixel, resnet, unet};
+use crate::nets::augment::Augmentation;
+use crate::nets::{dcgan, patch, pixel, residual, resnet, unet};
 
 /// The newest recipe format that this program reads.
 pub const FORMAT: u32 = 1;
@@ -46,7 +47,7 @@ pub struct Recipe {
     pub model: Model,
 }
 
-/// Where samples come from: the first folder is `x`, the second is `y`.
+/// Where samples come from: the first folder is `x`, the second is `y`, and `z` is noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Space {
@@ -54,22 +55,26 @@ pub enum Space {
     X,
     /// Images of the second folder.
     Y,
+    /// Noise: independent normal numbers of mean 0 and variance 1.
+    Z,
 }
 
 impl Space {
-    /// The position of its folder on the command line, from 0.
+    /// Its number, from 0: for a space of images the position of its folder on the command line.
     pub const fn side(self) -> usize {
         match self {
             Self::X => 0,
             Self::Y => 1,
+            Self::Z => 2,
         }
     }
 
-    /// `x` or `y`, as in a recipe.
+    /// `x`, `y` or `z`, as in a recipe.
     pub const fn name(self) -> &'static str {
         match self {
             Self::X => "x",
             Self::Y => "y",
+            Self::Z => "z",
         }
     }
 }
@@ -88,6 +93,10 @@ pub struct Data {
     /// Mirror half of the crops left to right.
     #[serde(default = "yes")]
     pub flip: bool,
+    /// Whether sample n of both spaces belongs together: files of equal stem in two folders, or the halves, left and
+    /// right, of the images of one folder. Both are cropped and mirrored alike.
+    #[serde(default)]
+    pub paired: bool,
 }
 
 /// A generator: an arrow from one space to another.
@@ -108,6 +117,16 @@ pub struct Arrow {
 pub struct Discriminator {
     /// Its network.
     pub net: DiscriminatorNet,
+    /// Whether it sees the image's source beside it, which wants paired data (Isola et al. 2017).
+    #[serde(default)]
+    pub sees_source: bool,
+    /// Whether every weight is divided by its largest singular value, so that the network stays Lipschitz (Miyato et al.
+    /// 2018).
+    #[serde(default)]
+    pub spectral_norm: bool,
+    /// Changes at random to all that it sees (Zhao et al. 2020), for small folders.
+    #[serde(default)]
+    pub augment: Vec<Augmentation>,
 }
 
 /// The networks that a generator can be.
@@ -118,6 +137,10 @@ pub enum GeneratorNet {
     Resnet(resnet::Config),
     /// An encoder and a decoder with a skip at every size.
     Unet(unet::Config),
+    /// From noise, by transposed convolutions.
+    Dcgan(dcgan::GeneratorConfig),
+    /// From noise, by residual blocks.
+    Residual(residual::GeneratorConfig),
 }
 
 /// The networks that a discriminator can be.
@@ -128,6 +151,10 @@ pub enum DiscriminatorNet {
     Patch(patch::Config),
     /// Judges single pixels.
     Pixel(pixel::Config),
+    /// Judges whole images, by strided convolutions.
+    Dcgan(dcgan::DiscriminatorConfig),
+    /// Judges whole images, by residual blocks.
+    Residual(residual::DiscriminatorConfig),
 }
 
 /// The terms of the loss and their weights.
@@ -143,6 +170,9 @@ pub struct Loss {
     /// Weight of cycle consistency, for every pair of opposite arrows; 0 leaves it out.
     #[serde(default)]
     pub cycle: f64,
+    /// Weight of the L1 distance between a translation and its pair, where `data.paired`; 0 leaves it out.
+    #[serde(default)]
+    pub paired: f64,
     /// Weight of the identity term as a fraction of `cycle` (the reference's `lambda_identity`); 0 leaves it out.
     #[serde(default)]
     pub identity: f64,
@@ -295,6 +325,11 @@ impl Recipe {
         [Space::X, Space::Y].into_iter().filter(used).collect()
     }
 
+    /// Numbers of noise in a sample of `z`, where a generator reads it.
+    pub fn noise(&self) -> Option<i64> {
+        self.generators.values().find_map(|arrow| arrow.net.noise())
+    }
+
     /// Steps of training in all; the last one may pass `train.images` where the batch does not divide it.
     pub fn steps(&self) -> u64 {
         self.train.images.div_ceil(self.train.batch as u64)
@@ -302,11 +337,21 @@ impl Recipe {
 }
 
 impl GeneratorNet {
+    /// Numbers of noise that it reads; none where it reads images.
+    pub const fn noise(&self) -> Option<i64> {
+        match self {
+            Self::Resnet(_) | Self::Unet(_) => None,
+            Self::Dcgan(config) => Some(config.noise),
+            Self::Residual(config) => Some(config.noise),
+        }
+    }
+
     /// Heights and widths must be multiples of this.
     pub const fn stride(&self) -> u32 {
         match self {
             Self::Resnet(_) => resnet::STRIDE,
             Self::Unet(config) => config.stride(),
+            Self::Dcgan(_) | Self::Residual(_) => 1,
         }
     }
 
@@ -315,7 +360,15 @@ impl GeneratorNet {
         match self {
             Self::Resnet(_) => resnet::LEAST_SIZE,
             Self::Unet(config) => config.least_size(),
+            Self::Dcgan(_) | Self::Residual(_) => *dcgan::SIZES.start(),
         }
+    }
+}
+
+impl From<DiscriminatorNet> for Discriminator {
+    /// The network with nothing else.
+    fn from(net: DiscriminatorNet) -> Self {
+        Self { net, sees_source: false, spectral_norm: false, augment: Vec::new() }
     }
 }
 
@@ -325,7 +378,14 @@ impl DiscriminatorNet {
         match self {
             Self::Patch(config) => config.norm.is_per_image(),
             Self::Pixel(config) => config.norm.is_per_image(),
+            Self::Dcgan(config) => config.norm.is_per_image(),
+            Self::Residual(_) => true,
         }
+    }
+
+    /// Whether it takes powers of two only, as a network that goes down to a 4×4 map does.
+    pub const fn wants_power_of_two(&self) -> bool {
+        matches!(self, Self::Dcgan(_) | Self::Residual(_))
     }
 
     /// The least height and width that leave at least one judgement.
@@ -333,6 +393,7 @@ impl DiscriminatorNet {
         match self {
             Self::Patch(config) => config.least_size(),
             Self::Pixel(_) => 1,
+            Self::Dcgan(_) | Self::Residual(_) => *dcgan::SIZES.start(),
         }
     }
 }

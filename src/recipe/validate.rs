@@ -2,8 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use super::schema::{DiscriminatorNet, FORMAT, GeneratorNet, Recipe};
+use super::schema::{Arrow, Discriminator, DiscriminatorNet, FORMAT, GeneratorNet, Recipe, Space};
 use crate::loss::Objective;
+use crate::nets::{dcgan, pixel, residual};
 
 /// More than any memory holds with a network's activations; a batch of bytes of this size still fits.
 const MAX_BATCH_PIXELS: u64 = 1 << 28;
@@ -39,6 +40,7 @@ impl Recipe {
         self.validate_graph()?;
         self.validate_data()?;
         self.validate_penalties()?;
+        self.validate_pairs()?;
         let loss = &self.loss;
         check(loss.cycle >= 0.0, "loss.cycle", &loss.cycle, "a number from 0")?;
         check(loss.identity >= 0.0, "loss.identity", &loss.identity, "a number from 0")?;
@@ -97,12 +99,10 @@ impl Recipe {
             let field = format!("generators.{name}");
             let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             check(plain, &field, name, "a name of letters, digits and `_`")?;
-            check(
-                arrow.from != arrow.to,
-                &format!("{field}.to"),
-                &arrow.to.name(),
-                "another space than `from`",
-            )?;
+            let to = format!("{field}.to");
+            check(arrow.to != Space::Z, &to, &"z", "`x` or `y`, a space of images")?;
+            check(arrow.from != arrow.to, &to, &arrow.to.name(), "another space than `from`")?;
+            self.validate_source(&field, arrow)?;
             let judged = self.discriminators.contains_key(&arrow.to);
             check(judged, "discriminators", &"incomplete", &format!("one for `{}`", arrow.to.name()))?;
             arrow.net.validate(&field)?;
@@ -111,7 +111,42 @@ impl Recipe {
             let field = format!("discriminators.{}", space.name());
             let used = self.generators.values().any(|arrow| arrow.to == *space);
             check(used, &field, &"unused", "a space that a generator writes")?;
-            discriminator.net.validate(&field)?;
+            discriminator.validate(&field)?;
+        }
+        Ok(())
+    }
+
+    /// Noise is read by the networks that are made for it, and all of them read the same.
+    fn validate_source(&self, field: &str, arrow: &Arrow) -> Result<(), Invalid> {
+        let Some(noise) = arrow.net.noise() else {
+            let expected = "`x` or `y`: a network from images; from noise draw `dcgan` and `residual`";
+            return check(arrow.from != Space::Z, &format!("{field}.from"), &"z", expected);
+        };
+        let from = format!("{field}.from");
+        check(arrow.from == Space::Z, &from, &arrow.from.name(), "`z`: the network draws from noise")?;
+        let all = self.noise().unwrap_or(noise);
+        check(
+            noise == all,
+            &format!("{field}.net.noise"),
+            &noise,
+            &format!("{all}, as the other generators'"),
+        )
+    }
+
+    /// Terms and discriminators that want pairs.
+    fn validate_pairs(&self) -> Result<(), Invalid> {
+        let (paired, weight) = (self.data.paired, self.loss.paired);
+        let both = self.spaces().len() == 2;
+        check(!paired || both, "data.paired", &paired, "`false`: there is one space of images only")?;
+        check(weight >= 0.0, "loss.paired", &weight, "a number from 0")?;
+        check(weight == 0.0 || paired, "loss.paired", &weight, "0 where `data.paired` is not `true`")?;
+        for (space, discriminator) in self.discriminators.iter().filter(|(_, judge)| judge.sees_source) {
+            let field = format!("discriminators.{}.sees_source", space.name());
+            check(paired, &field, &true, "`false` where `data.paired` is not `true`")?;
+            let sources: Vec<Space> =
+                self.generators.values().filter(|arrow| arrow.to == *space).map(|arrow| arrow.from).collect();
+            let one = matches!(sources[..], [source] if source != Space::Z);
+            check(one, &field, &discriminator.sees_source, "`false`: not one translation alone lands there")?;
         }
         Ok(())
     }
@@ -123,6 +158,11 @@ impl Recipe {
         let fits = data.size.is_multiple_of(stride) && data.size >= least && data.size <= 4096;
         let expected = format!("a multiple of {stride} (the generators' stride) from {least} to 4096");
         check(fits, "data.size", &data.size, &expected)?;
+        let whole = self.generators.values().any(|arrow| arrow.net.noise().is_some())
+            || self.discriminators.values().any(|judge| judge.net.wants_power_of_two());
+        let power = data.size.is_power_of_two() && dcgan::SIZES.contains(&data.size);
+        let expected = "16, 32, 64, 128 or 256, which `dcgan` and `residual` take";
+        check(!whole || power, "data.size", &data.size, expected)?;
         for (space, discriminator) in &self.discriminators {
             let least = discriminator.net.least_size();
             let expected =
@@ -151,7 +191,23 @@ impl GeneratorNet {
                 check_net(field, "width", c.width, WIDTHS)?;
                 check_net(field, "downs", i64::from(c.downs), 5..=12)
             }
+            Self::Dcgan(dcgan::GeneratorConfig { width, noise, .. })
+            | Self::Residual(residual::GeneratorConfig { width, noise, .. }) => {
+                check_net(field, "width", *width, WIDTHS)?;
+                check_net(field, "noise", *noise, 1..=4096)
+            }
         }
+    }
+}
+
+impl Discriminator {
+    fn validate(&self, field: &str) -> Result<(), Invalid> {
+        for (i, kind) in self.augment.iter().enumerate() {
+            let value = serde_json::to_value(kind).unwrap_or_default();
+            let once = !self.augment[..i].contains(kind);
+            check(once, &format!("{field}.augment"), &value, "each kind once")?;
+        }
+        self.net.validate(field)
     }
 }
 
@@ -162,7 +218,11 @@ impl DiscriminatorNet {
                 check_net(field, "width", c.width, WIDTHS)?;
                 check_net(field, "layers", i64::from(c.layers), 1..=8)
             }
-            Self::Pixel(c) => check_net(field, "width", c.width, WIDTHS),
+            Self::Pixel(pixel::Config { width, .. })
+            | Self::Dcgan(dcgan::DiscriminatorConfig { width, .. })
+            | Self::Residual(residual::DiscriminatorConfig { width }) => {
+                check_net(field, "width", *width, WIDTHS)
+            }
         }
     }
 }

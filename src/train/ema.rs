@@ -9,6 +9,7 @@ use crate::recipe::Recipe;
 #[derive(Debug)]
 pub struct Ema {
     decay: f64,
+    critic_steps: u64,
     /// The averaged generators, ready to translate with.
     pub graph: Graph,
 }
@@ -19,19 +20,20 @@ impl Ema {
     /// # Errors
     /// libtorch's.
     pub fn new(recipe: &Recipe, current: &Graph, device: tch::Device) -> Result<Self, TchError> {
-        let graph = Graph::build_generators(&recipe.generators, device);
-        let ema = Self { decay: recipe.train.ema, graph };
+        let graph = Graph::build_generators(recipe, device);
+        let ema = Self { decay: recipe.train.ema, critic_steps: recipe.train.critic_steps, graph };
         tch::no_grad(|| ema.lerp(current, 1.0))?;
         Ok(ema)
     }
 
-    /// Takes in the generators after step number `step` (from 1). The first steps count more, or a run's random
-    /// start would linger: decay is min(`decay`, (1 + step) / (10 + step)).
+    /// Takes in the generators after step number `step` (from 1), which moved them. The first moves count more, or a run's
+    /// random start would linger: decay is min(`decay`, (1 + move) / (10 + move)).
     ///
     /// # Errors
     /// libtorch's.
     pub fn update(&mut self, current: &Graph, step: u64) -> Result<(), TchError> {
-        let decay = self.decay.min((1.0 + step as f64) / (10.0 + step as f64));
+        let moves = (step / self.critic_steps) as f64;
+        let decay = self.decay.min((1.0 + moves) / (10.0 + moves));
         tch::no_grad(|| self.lerp(current, 1.0 - decay))
     }
 

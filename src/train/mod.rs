@@ -5,6 +5,7 @@
 
 pub mod adam;
 pub mod checkpoint;
+pub mod draw;
 pub mod ema;
 pub mod metrics;
 pub mod plan;

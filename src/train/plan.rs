@@ -10,12 +10,14 @@ use tch::{Device, Tensor};
 use super::checkpoint;
 use super::problems::{PlanError, Warning};
 use super::run::{self, DataInfo, Existing, Info};
-use crate::data::dataset::{CacheBudget, Dataset, LoadOptions};
+use crate::data::dataset::{CacheBudget, Dataset, Half, LoadOptions};
+use crate::data::loader::Sides;
+use crate::data::pairs::Pairs;
 use crate::data::scan::{ImageFolder, scan};
 use crate::device;
 use crate::model::{Domains, FILE_NAME};
 use crate::recipe;
-use crate::recipe::{Recipe, RecipeError, diff, resolve, to_yaml};
+use crate::recipe::{Recipe, RecipeError, Space, diff, resolve, to_yaml};
 use crate::torch::store::StoreError;
 use crate::torch::version;
 
@@ -25,7 +27,7 @@ pub const DEFAULT_RECIPE: &str = "cyclegan";
 /// What the user asks for.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// One folder for each space of the recipe, in the order x, y.
+    /// One folder for each space of the recipe, in the order x, y; of paired data also one that holds both side by side.
     pub folders: Vec<PathBuf>,
     /// A shipped recipe or a file; by default the run's own, or [`DEFAULT_RECIPE`].
     pub recipe: Option<String>,
@@ -50,8 +52,8 @@ pub struct Request {
 pub struct Plan {
     /// The resolved recipe.
     pub recipe: Recipe,
-    /// One data set for each space of the recipe, in the order of [`Recipe::spaces`].
-    pub sides: Vec<Arc<Dataset>>,
+    /// One data set for each image space of the recipe, in the order of [`Recipe::spaces`].
+    pub sides: Sides,
     /// Domain names by space.
     pub domains: Domains,
     /// The run folder.
@@ -97,12 +99,13 @@ impl Plan {
         }
         let recipe = resolve_for(request, &root, existing.as_ref())?;
         let spaces = recipe.spaces();
-        if spaces.len() != folders.len() {
+        let halves = recipe.data.paired && folders.len() == 1;
+        if spaces.len() != folders.len() && !halves {
             let spaces: Vec<_> = spaces.iter().map(|space| format!("`{}`", space.name())).collect();
             let (needed, given) = (spaces.len(), folders.len());
             return Err(PlanError::FolderCount { needed, spaces: spaces.join(" and "), given });
         }
-        let domains: Domains = spaces.into_iter().zip(names).collect();
+        let domains = domains(spaces, names, halves)?;
         let mut warnings = Vec::new();
         let begun = existing.as_ref().and_then(|existing| Some((existing, existing.images?)));
         if let Some((existing, _)) = begun {
@@ -110,10 +113,11 @@ impl Plan {
         } else if existing.is_some() && root.join(FILE_NAME).exists() {
             return Err(PlanError::NoCheckpoint { path: root });
         }
-        let sides = open_sides(request, &recipe, folders, &domains, read, &mut warnings)?;
+        let datasets = open_sides(request, &recipe, folders, &domains, read, &mut warnings)?;
+        let pairs = if recipe.data.paired { Some(find_pairs(&datasets, &mut warnings)?) } else { None };
         let mut checkpoint = None;
         if let Some((existing, images)) = begun {
-            let changed = changed_domains(existing, &domains, &sides);
+            let changed = changed_domains(existing, &domains, &datasets);
             if changed.len() == domains.len() && request.run.is_none() {
                 return Err(PlanError::OtherImages { path: root });
             }
@@ -128,12 +132,13 @@ impl Plan {
             checkpoint = newest_checkpoint(&root)?;
         }
         let Request { device, threads, .. } = *request;
+        let sides = Sides { datasets, pairs };
         Ok(Self { recipe, sides, domains, root, existing, checkpoint, device, threads, warnings })
     }
 
     /// What the run's `run.json` shall hold; `command` is this start's.
     pub fn info(&self, command: Vec<String>) -> Info {
-        let data = self.domains.values().zip(&self.sides).map(|(name, side)| {
+        let data = self.domains.values().zip(&self.sides.datasets).map(|(name, side)| {
             let (images, skipped) = (side.len() as u64, side.skipped().len() as u64);
             (name.clone(), DataInfo { images, skipped, fingerprint: side.fingerprint() })
         });
@@ -148,11 +153,6 @@ impl Plan {
             domains: self.domains.clone(),
             data: data.collect(),
         }
-    }
-
-    /// Images in an epoch: as many as the larger side has.
-    pub fn epoch_length(&self) -> u64 {
-        self.sides.iter().map(|side| side.len() as u64).max().unwrap_or(1)
     }
 }
 
@@ -189,9 +189,6 @@ fn domain_names(folders: &[ImageFolder], given: Option<&[String]>) -> Result<Vec
         names = folders.iter().map(|folder| with_parent(folder).unwrap_or_default()).collect();
     }
     let error = |reason| PlanError::Names { names: format!("`{}`", names.join("`, `")), reason };
-    if names.len() != folders.len() {
-        return Err(error("there must be one for each folder"));
-    }
     if names.iter().any(|name| name.is_empty() || name.contains(['/', '\\', ',']) || name.starts_with('.')) {
         return Err(error("a name is empty, or holds `/`, `\\` or `,`, or begins with a dot"));
     }
@@ -199,6 +196,18 @@ fn domain_names(folders: &[ImageFolder], given: Option<&[String]>) -> Result<Vec
         return Err(error("they are the same"));
     }
     Ok(names)
+}
+
+/// The name of each space; where one folder holds both, its own name with the side.
+fn domains(spaces: Vec<Space>, mut names: Vec<String>, halves: bool) -> Result<Domains, PlanError> {
+    if halves && names.len() == 1 {
+        names = ["left", "right"].iter().map(|side| format!("{}-{side}", names[0])).collect();
+    }
+    if names.len() != spaces.len() {
+        let (names, reason) = (format!("`{}`", names.join("`, `")), "there must be one for each domain");
+        return Err(PlanError::Names { names, reason });
+    }
+    Ok(spaces.into_iter().zip(names).collect())
 }
 
 /// The recipe asked for; for a run that exists and no `-r`, the run's own; `--set` on top.
@@ -259,6 +268,17 @@ fn newest_checkpoint(root: &Path) -> Result<Option<Checkpoint>, StoreError> {
     }))
 }
 
+fn find_pairs(datasets: &[Arc<Dataset>], warnings: &mut Vec<Warning>) -> Result<Arc<Pairs>, PlanError> {
+    let (x, y) = (&datasets[0], &datasets[datasets.len() - 1]);
+    let (pairs, alone) = Pairs::find(x, y);
+    if pairs.is_empty() {
+        return Err(PlanError::NoPairs { x: x.root().into(), y: y.root().into() });
+    }
+    let reason = "no image of the same stem on the other side to pair it with";
+    warnings.extend(alone.into_iter().map(|path| Warning::Skipped { path, reason: reason.into() }));
+    Ok(Arc::new(pairs))
+}
+
 fn open_sides(
     request: &Request,
     recipe: &Recipe,
@@ -268,10 +288,16 @@ fn open_sides(
     warnings: &mut Vec<Warning>,
 ) -> Result<Vec<Arc<Dataset>>, PlanError> {
     let data = &recipe.data;
-    let options = LoadOptions { load_size: data.load_size, resize: data.resize };
+    let sources: Vec<(ImageFolder, Option<Half>)> = match &folders[..] {
+        [both] if domains.len() == 2 => {
+            [Half::Left, Half::Right].map(|half| (both.clone(), Some(half))).to_vec()
+        }
+        _ => folders.into_iter().map(|folder| (folder, None)).collect(),
+    };
     let budget = CacheBudget::new(request.cache);
     let mut sides = Vec::new();
-    for (folder, domain) in folders.into_iter().zip(domains.values()) {
+    for ((folder, half), domain) in sources.into_iter().zip(domains.values()) {
+        let options = LoadOptions { load_size: data.load_size, resize: data.resize, half };
         let left_out = folder.warnings.clone().into_iter();
         warnings.extend(left_out.map(|s| Warning::Skipped { path: s.path, reason: s.reason }));
         let side = Dataset::open(folder, options, &budget, read)?;

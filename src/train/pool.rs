@@ -28,7 +28,7 @@ impl Choice {
 pub struct Pool {
     capacity: usize,
     filled: usize,
-    /// `[capacity, 3, height, width]`, made when the first fake shows its size.
+    /// `[capacity, channels, height, width]`, made when the first fake shows its size.
     images: Option<Tensor>,
 }
 
@@ -38,14 +38,14 @@ impl Pool {
         Self { capacity, filled: 0, images: None }
     }
 
-    /// Exchanges `fakes` `[batch, 3, height, width]`, detached, for what the discriminator shall see, in the
+    /// Exchanges `fakes` `[batch, channels, height, width]`, detached, for what the discriminator shall see, in the
     /// same shape. One choice an image.
     pub fn exchange(&mut self, fakes: &Tensor, choices: &[Choice]) -> Tensor {
         if self.capacity == 0 {
             return fakes.shallow_clone();
         }
-        let (batch, _, height, width) = fakes.size4().unwrap_or_default();
-        let shape = [self.capacity as i64, 3, height, width];
+        let (batch, channels, height, width) = fakes.size4().unwrap_or_default();
+        let shape = [self.capacity as i64, channels, height, width];
         let images = self.images.get_or_insert_with(|| Tensor::zeros(shape, (Kind::Float, fakes.device())));
         let mut shown = Vec::with_capacity(choices.len());
         for (i, choice) in (0..batch).zip(choices) {
@@ -65,7 +65,7 @@ impl Pool {
         Tensor::stack(&shown, 0)
     }
 
-    /// The stored images `[filled, 3, height, width]`, if any.
+    /// The stored images `[filled, channels, height, width]`, if any.
     pub fn contents(&self) -> Option<Tensor> {
         let images = self.images.as_ref()?;
         (self.filled > 0).then(|| images.narrow(0, 0, self.filled as i64))

@@ -42,6 +42,18 @@ pub enum PlanError {
         /// How many were named.
         given: usize,
     },
+    /// Paired data without a pair.
+    #[error(
+        "no image of `{x}` has a partner of the same stem in `{y}`\nhint: the recipe wants pairs, as in `{x}/1.jpg` and \
+         `{y}/1.png`, or one folder of images that hold both side by side; unpaired folders are for `cyclegan`",
+        x = x.display(), y = y.display()
+    )]
+    NoPairs {
+        /// The first folder.
+        x: PathBuf,
+        /// The second folder.
+        y: PathBuf,
+    },
     /// One folder for both sides.
     #[error(
         "`{x}` and `{y}` share images: one is the other, or lies inside it\nhint: the two sides need a folder each"

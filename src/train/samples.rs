@@ -1,45 +1,76 @@
-//! Sample grids: the same fixed inputs again and again, each beside its translation and its reconstruction.
+//! Sample grids: the same fixed inputs again and again. An image stands beside its translation, its reconstruction and
+//! its pair, as far as there are any; what is drawn from noise fills a square.
 
 use std::path::Path;
 
 use image::RgbImage;
 use indexmap::IndexMap;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::data::convert::{from_bytes, to_images};
 use crate::data::encode::{EncodeError, Format, encode};
 use crate::data::grid::grid;
-use crate::nets::Graph;
-use crate::recipe::Space;
+use crate::data::noise::noise;
+use crate::nets::{GeneratorNode, Graph};
+use crate::random::Purpose;
+use crate::recipe::{Recipe, Space};
 
-/// The fixed inputs of every space: images in [-1, 1], `[count, 3, size, size]`.
-pub type Inputs = IndexMap<Space, Tensor>;
-
-/// Puts fixed crops (`[size, size, 3]` bytes each) on the device.
-pub fn inputs(crops: &[(Space, Vec<Vec<u8>>)], size: u32, device: tch::Device) -> Inputs {
-    let tensor = |crops: &Vec<Vec<u8>>| from_bytes(&crops.concat(), crops.len(), size, size, device);
-    crops.iter().map(|(space, crops)| (*space, tensor(crops))).collect()
+/// What every grid of a run shows.
+#[derive(Debug)]
+pub struct Inputs {
+    /// By space: images in [-1, 1], `[count, 3, size, size]`, or noise `[count · count, width]`.
+    samples: IndexMap<Space, Tensor>,
+    /// Whether image n of both spaces is a pair.
+    paired: bool,
+    /// Columns of what is drawn from noise.
+    columns: usize,
 }
 
-/// Draws the grid: for each generator, columns of sources, translations and, where another one leads back,
-/// reconstructions; one row an image.
+/// Puts fixed crops (of each image space, `[size, size, 3]` bytes each) on the device, and draws noise.
+pub fn inputs(recipe: &Recipe, crops: &[Vec<Vec<u8>>], device: Device) -> Inputs {
+    let (size, columns) = (recipe.data.size, recipe.sample.count);
+    let tensor = |crops: &Vec<Vec<u8>>| from_bytes(&crops.concat(), crops.len(), size, size, device);
+    let mut samples: IndexMap<Space, Tensor> =
+        recipe.spaces().into_iter().zip(crops.iter().map(tensor)).collect();
+    if let Some(width) = recipe.noise() {
+        let drawn = noise(recipe.train.seed, Purpose::Sample, 0, columns * columns, width, device);
+        samples.insert(Space::Z, drawn);
+    }
+    Inputs { samples, paired: recipe.data.paired, columns }
+}
+
+/// Draws the grid, one group of columns a generator.
 pub fn draw(graph: &Graph, inputs: &Inputs) -> RgbImage {
     let mut columns: Vec<Vec<RgbImage>> = Vec::new();
     let mut starts = Vec::new();
     tch::no_grad(|| {
         for node in graph.generators.values() {
-            let source = &inputs[&node.from];
-            let translation = node.net.forward(source, false);
             starts.push(columns.len());
-            columns.push(to_images(source));
-            columns.push(to_images(&translation));
-            let back = graph.generators.values().find(|back| back.from == node.to && back.to == node.from);
-            if let Some(back) = back {
-                columns.push(to_images(&back.net.forward(&translation, false)));
-            }
+            columns.extend(match node.from {
+                Space::Z => drawn(node, inputs),
+                _ => translated(graph, node, inputs),
+            });
         }
     });
     grid(&columns, &starts)
+}
+
+/// A square of what is drawn from noise, row by row.
+fn drawn(node: &GeneratorNode, inputs: &Inputs) -> Vec<Vec<RgbImage>> {
+    let pictures = to_images(&node.net.forward(&inputs.samples[&Space::Z], false));
+    let column = |i: usize| pictures.iter().skip(i).step_by(inputs.columns).cloned().collect();
+    (0..inputs.columns).map(column).collect()
+}
+
+/// Columns of sources, translations, reconstructions where another generator leads back, and pairs; one row an image.
+fn translated(graph: &Graph, node: &GeneratorNode, inputs: &Inputs) -> Vec<Vec<RgbImage>> {
+    let source = &inputs.samples[&node.from];
+    let translation = node.net.forward(source, false);
+    let mut columns = vec![to_images(source), to_images(&translation)];
+    let back = graph.generators.values().find(|back| back.from == node.to && back.to == node.from);
+    columns.extend(back.map(|back| to_images(&back.net.forward(&translation, false))));
+    columns.extend(inputs.paired.then(|| to_images(&inputs.samples[&node.to])));
+    columns
 }
 
 /// Draws the grid into `folder/<images>.png`.

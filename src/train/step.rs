@@ -11,27 +11,41 @@ use tch::{TchError, Tensor};
 use super::adam::Adam;
 use super::pool::{Choice, Pool};
 use crate::loss::{Objective, gradient_penalty, l1, r1};
-use crate::nets::{Graph, Network};
+use crate::nets::{DiscriminatorNode, Graph, Network};
 use crate::recipe::{Recipe, Space};
 
 /// What a step takes in.
 #[derive(Debug)]
 pub struct StepInput {
-    /// Real images of every space, `[batch, 3, size, size]` in [-1, 1].
-    pub images: IndexMap<Space, Tensor>,
+    /// Samples of every space: real images `[batch, 3, size, size]` in [-1, 1], noise `[batch, noise]`.
+    pub samples: IndexMap<Space, Tensor>,
     /// For every judged space, one replay-pool choice for each fake that lands there.
     pub choices: IndexMap<Space, Vec<Choice>>,
     /// For every judged space, how much of each point of a gradient penalty is real, 0 to 1, `[fakes, 1, 1, 1]`; empty
     /// where there is no such penalty.
     pub mixes: IndexMap<Space, Tensor>,
+    /// For every space whose discriminator's inputs are augmented, what that takes.
+    pub augments: IndexMap<Space, Augments>,
     /// Whether this step moves the generators too.
     pub generators: bool,
     /// Learning rate of this step.
     pub lr: f64,
 }
 
+/// The random numbers of the augmentation of what one discriminator sees in a step, each 0 to below 1, see
+/// [`augment`](crate::nets::augment::augment).
+#[derive(Debug)]
+pub struct Augments {
+    /// For the fakes that the generators are judged by, `[fakes, 7]`.
+    pub current: Tensor,
+    /// For the real images, `[batch, 7]`.
+    pub real: Tensor,
+    /// For the fakes that the discriminator is shown, `[fakes, 7]`.
+    pub shown: Tensor,
+}
+
 /// The loss terms of a step by name, scalars on the device, without weights: `adversarial.<generator>`,
-/// `cycle.<space>`, `identity.<generator>`, `discriminator.<space>`, `penalty.<space>`, `r1.<space>`; and
+/// `cycle.<space>`, `identity.<generator>`, `paired.<generator>`, `discriminator.<space>`, `penalty.<space>`, `r1.<space>`; and
 /// `divergence.<space>`, what the discriminator's loss says of the distance between real images and fakes.
 pub type Terms = IndexMap<String, Tensor>;
 
@@ -50,6 +64,7 @@ pub struct Step {
     r1_weight: f64,
     cycle_weight: f64,
     identity_weight: f64,
+    paired_weight: f64,
     /// Names of (there, back) for every cycle.
     cycles: Vec<(String, String)>,
 }
@@ -76,6 +91,7 @@ impl Step {
             r1_weight: recipe.loss.r1,
             cycle_weight: recipe.loss.cycle,
             identity_weight: recipe.loss.cycle * recipe.loss.identity,
+            paired_weight: recipe.loss.paired,
             cycles: recipe.opposite_arrows().filter(|_| has_cycle).map(owned).collect(),
             graph,
         }
@@ -88,12 +104,12 @@ impl Step {
     pub fn run(&mut self, input: &StepInput) -> Result<Terms, TchError> {
         let mut terms = Terms::new();
         let fakes = if input.generators {
-            let made = self.make_fakes(&input.images);
-            let loss = self.generator_loss(&input.images, &made, &mut terms);
+            let made = self.make_fakes(&input.samples);
+            let loss = self.generator_loss(input, &made, &mut terms);
             self.generator_adam.minimize(&loss, input.lr)?;
             made.fakes
         } else {
-            tch::no_grad(|| self.translate(&input.images))
+            tch::no_grad(|| self.translate(&input.samples))
         };
 
         let loss = self.discriminator_loss(input, &fakes, &mut terms);
@@ -106,33 +122,44 @@ impl Step {
     }
 
     /// G(source) for every generator.
-    fn translate(&self, images: &IndexMap<Space, Tensor>) -> IndexMap<String, Tensor> {
+    fn translate(&self, samples: &IndexMap<Space, Tensor>) -> IndexMap<String, Tensor> {
         let generators = self.graph.generators.iter();
-        generators.map(|(name, node)| (name.clone(), node.net.forward(&images[&node.from], true))).collect()
+        generators.map(|(name, node)| (name.clone(), node.net.forward(&samples[&node.from], true))).collect()
     }
 
     /// G(source) for every generator, and G(target) where there is an identity term.
-    fn make_fakes(&self, images: &IndexMap<Space, Tensor>) -> Fakes {
+    fn make_fakes(&self, samples: &IndexMap<Space, Tensor>) -> Fakes {
         if self.identity_weight == 0.0 {
-            return Fakes { fakes: self.translate(images), identities: IndexMap::new() };
+            return Fakes { fakes: self.translate(samples), identities: IndexMap::new() };
         }
         let mut made = Fakes { fakes: IndexMap::new(), identities: IndexMap::new() };
         for (name, node) in &self.graph.generators {
-            let [fake, identity] = forward_both(&node.net, &images[&node.from], &images[&node.to]);
+            let (source, target) = (&samples[&node.from], &samples[&node.to]);
+            if node.from == Space::Z {
+                made.fakes.insert(name.clone(), node.net.forward(source, true));
+                continue;
+            }
+            let [fake, identity] = forward_both(&node.net, source, target);
             made.fakes.insert(name.clone(), fake);
             made.identities.insert(name.clone(), identity);
         }
         made
     }
 
-    /// Σ adversarial + λ · Σ cycle + λ · λᵢ · Σ identity
-    fn generator_loss(&self, images: &IndexMap<Space, Tensor>, made: &Fakes, terms: &mut Terms) -> Tensor {
-        let graph = &self.graph;
+    /// Σ adversarial + λ · Σ cycle + λ · λᵢ · Σ identity + λₚ · Σ paired
+    fn generator_loss(&self, input: &StepInput, made: &Fakes, terms: &mut Terms) -> Tensor {
+        let (graph, samples) = (&self.graph, &input.samples);
         let mut loss = Vec::new();
         // adversarial: how far D(G(source)) is from a real verdict
-        for (name, fake) in &made.fakes {
-            let judge = &graph.discriminators[&graph.generators[name].to].net;
-            let term = self.objective.generator(&judge.forward(fake, true));
+        for (name, seen) in self.seen_fakes(samples, &made.fakes) {
+            let space = graph.generators[name].to;
+            let judge = &graph.discriminators[&space];
+            let random = input.augments.get(&space).map(|augments| {
+                let before = self.landing(space).take_while(|other| *other != name).count() as i64;
+                let count = seen.size()[0];
+                augments.current.narrow(0, before * count, count)
+            });
+            let term = self.objective.generator(&judge.verdicts(&seen, random.as_ref()));
             loss.push(term.shallow_clone());
             terms.insert(format!("adversarial.{name}"), term);
         }
@@ -140,17 +167,42 @@ impl Step {
         for (there, back) in &self.cycles {
             let source = graph.generators[there].from;
             let reconstruction = graph.generators[back].net.forward(&made.fakes[there], true);
-            let term = l1(&reconstruction, &images[&source]);
+            let term = l1(&reconstruction, &samples[&source]);
             loss.push(&term * self.cycle_weight);
             terms.insert(format!("cycle.{}", source.name()), term);
         }
         // identity: ‖G(target) − target‖₁
         for (name, identity) in &made.identities {
-            let term = l1(identity, &images[&graph.generators[name].to]);
+            let term = l1(identity, &samples[&graph.generators[name].to]);
             loss.push(&term * self.identity_weight);
             terms.insert(format!("identity.{name}"), term);
         }
+        // paired: ‖G(source) − its pair‖₁
+        let translations = graph.generators.iter().filter(|(_, node)| node.from != Space::Z);
+        for (name, node) in translations.filter(|_| self.paired_weight > 0.0) {
+            let term = l1(&made.fakes[name], &samples[&node.to]);
+            loss.push(&term * self.paired_weight);
+            terms.insert(format!("paired.{name}"), term);
+        }
         sum(&loss)
+    }
+
+    /// The generators that land in `space`, by name.
+    fn landing(&self, space: Space) -> impl Iterator<Item = &String> {
+        self.graph.generators.iter().filter(move |(_, node)| node.to == space).map(|(name, _)| name)
+    }
+
+    /// By generator, its fakes as their discriminator sees them.
+    fn seen_fakes<'a>(
+        &self,
+        samples: &IndexMap<Space, Tensor>,
+        fakes: &'a IndexMap<String, Tensor>,
+    ) -> Vec<(&'a String, Tensor)> {
+        let seen = |(name, fake): (&'a String, &Tensor)| {
+            let node = &self.graph.generators[name];
+            (name, self.graph.discriminators[&node.to].view(fake, &samples[&node.from]))
+        };
+        fakes.iter().map(seen).collect()
     }
 
     /// Σ over spaces of the discriminator's objective and its penalties, on real images and on the pool's fakes, which
@@ -162,15 +214,16 @@ impl Step {
         terms: &mut Terms,
     ) -> Tensor {
         let mut loss = Vec::new();
+        let seen = self.seen_fakes(&input.samples, fakes);
         for (space, judge) in &self.graph.discriminators {
-            let lands_here = |(name, fake): (&String, &Tensor)| {
-                (self.graph.generators[name].to == *space).then(|| fake.detach())
-            };
-            let landed: Vec<Tensor> = fakes.iter().filter_map(lands_here).collect();
-            let landed = Tensor::cat(&landed, 0);
-            let shown = self.pools[space].exchange(&landed, &input.choices[space]);
-            let mut found = self.judge(*space, &judge.net, input, &shown);
-            for (name, (term, weight)) in found.drain(..) {
+            let names: Vec<&String> = self.landing(*space).collect();
+            let landed = seen.iter().filter(|(name, _)| names.contains(name)).map(|(_, seen)| seen.detach());
+            let landed = Tensor::cat(&landed.collect::<Vec<_>>(), 0);
+            let source = self.graph.generators[names[0]].from;
+            let real = judge.view(&input.samples[space], &input.samples[&source]);
+            let Some(pool) = self.pools.get_mut(space) else { continue };
+            let shown = pool.exchange(&landed, &input.choices[space]);
+            for (name, (term, weight)) in self.judge(*space, judge, input, [&real, &shown]) {
                 loss.extend(weight.map(|weight| &term * weight));
                 terms.insert(format!("{name}.{}", space.name()), term);
             }
@@ -179,17 +232,25 @@ impl Step {
     }
 
     /// The terms of one discriminator, each with its weight; one without is told only.
-    fn judge(&self, space: Space, net: &Network, input: &StepInput, shown: &Tensor) -> Judgement {
-        let real = &input.images[&space];
-        let [on_real, on_fake] = forward_both(net, real, shown);
+    fn judge(
+        &self,
+        space: Space,
+        judge: &DiscriminatorNode,
+        input: &StepInput,
+        [real, shown]: [&Tensor; 2],
+    ) -> Judgement {
+        let augments = input.augments.get(&space);
+        let real = &judge.augmented(real, augments.map(|augments| &augments.real));
+        let shown = &judge.augmented(shown, augments.map(|augments| &augments.shown));
+        let [on_real, on_fake] = forward_both(&judge.net, real, shown);
         let term = self.objective.discriminator(&on_real, &on_fake);
         let mut found = Judgement::new();
         if let Some(estimate) = self.objective.divergence(&term.detach()) {
             found.insert("divergence", (estimate, None));
         }
         found.insert("discriminator", (term, Some(1.0)));
-        // A penalty differentiates by the images, so it cannot share the call above.
-        let verdicts = |xs: &Tensor| net.forward(xs, true);
+        // A penalty differentiates by what is seen, so it cannot share the call above.
+        let verdicts = |xs: &Tensor| judge.net.forward(xs, true);
         if let Objective::WganGp { penalty } = self.objective {
             let real = real.repeat([shown.size()[0] / real.size()[0], 1, 1, 1]);
             let term = gradient_penalty(verdicts, &real, shown, &input.mixes[&space]);

@@ -1,19 +1,17 @@
 //! The training loop, read from top to bottom. Time is counted in images shown.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
 use indexmap::IndexMap;
 use rand::Rng as _;
-use tch::{Device, Tensor};
+use tch::Device;
 
 use super::checkpoint;
+use super::draw::step_input;
 use super::metrics::{Metrics, Tick};
 use super::plan::Plan;
-use super::pool::Choice;
 use super::problems::PlanError;
 use super::run::{Run, RunError};
 use super::samples;
@@ -21,17 +19,13 @@ use super::saturation::Saturation;
 use super::schedule;
 use super::signals::Signals;
 use super::state::State;
-use super::step::StepInput;
-use crate::data::convert::from_bytes;
-use crate::data::dataset::Dataset;
 use crate::data::encode::EncodeError;
-use crate::data::loader::{Batch, Loader, LoaderError, SampleOptions, fixed_samples};
+use crate::data::loader::{Batch, Loader, LoaderError, SampleOptions, Sides, fixed_samples};
 use crate::data::scan::Skipped;
 use crate::device;
-use crate::loss::Objective;
 use crate::model::{self, Domains, Training};
-use crate::random::{Purpose, stream, unit_f32};
-use crate::recipe::{Recipe, Space};
+use crate::random::{Purpose, stream};
+use crate::recipe::Recipe;
 use crate::torch::store::StoreError;
 use crate::torch::{TorchError, guard};
 
@@ -142,8 +136,7 @@ pub struct Trainer {
     run: Run,
     state: State,
     loader: Loader,
-    sides: Vec<Arc<Dataset>>,
-    spaces: Vec<Space>,
+    sides: Sides,
     domains: Domains,
     inputs: samples::Inputs,
     metrics: Metrics,
@@ -182,7 +175,7 @@ impl Trainer {
             guard(&device_name, || state.restore(&checkpoint.tensors))?.map_err(PlanError::from)?;
             seconds_before = checkpoint.seconds;
         }
-        let (info, epoch_length, spaces) = (plan.info(command), plan.epoch_length(), plan.recipe.spaces());
+        let (info, epoch_length) = (plan.info(command), plan.sides.epoch_length() as u64);
         let Plan { recipe, sides, domains, root, device, threads, .. } = plan;
         let options = SampleOptions {
             seed: recipe.train.seed,
@@ -190,12 +183,8 @@ impl Trainer {
             flip: recipe.data.flip,
             batch: recipe.train.batch,
         };
-        let crops: Vec<_> = spaces
-            .iter()
-            .zip(&sides)
-            .map(|(space, side)| Ok((*space, fixed_samples(side, recipe.sample.count, recipe.data.size)?)))
-            .collect::<Result<_, LoaderError>>()?;
-        let inputs = guard(&device_name, || samples::inputs(&crops, recipe.data.size, device))?;
+        let crops = fixed_samples(&sides, recipe.sample.count, recipe.data.size)?;
+        let inputs = guard(&device_name, || samples::inputs(&recipe, &crops, device))?;
         // Last, so that whatever fails before it leaves the folder as it was.
         let run = Run::open(&root, &recipe, &info)?;
         let metrics = Metrics::open(&run.metrics(), state.steps)?;
@@ -207,7 +196,6 @@ impl Trainer {
             state,
             loader,
             sides,
-            spaces,
             domains,
             inputs,
             metrics,
@@ -295,42 +283,11 @@ impl Trainer {
     }
 
     fn advance(&mut self, loaded: &Batch) -> Result<(), tch::TchError> {
-        let recipe = &self.recipe;
-        let (seed, batch, size) = (recipe.train.seed, recipe.train.batch, recipe.data.size);
-        let tensor = |bytes: &Vec<u8>| from_bytes(bytes, batch, size, size, self.device);
-        let images: IndexMap<Space, Tensor> =
-            self.spaces.iter().copied().zip(loaded.sides.iter().map(tensor)).collect();
-        let shown = self.state.steps * batch as u64;
-        let judged: Vec<Space> = self.state.step.pools.keys().copied().collect();
-        let choices = judged.iter().map(|space| (*space, self.choices(*space, shown))).collect();
-        let mixed = judged.iter().filter(|_| matches!(recipe.loss.adversarial, Objective::WganGp { .. }));
-        let mixes = mixed.map(|space| (*space, self.mix(*space, shown))).collect();
-        // The discriminators' own steps come first.
-        let generators = (self.state.steps + 1).is_multiple_of(recipe.train.critic_steps);
-        let input = StepInput { images, choices, mixes, generators, lr: schedule::rate(recipe, shown) };
+        let steps = self.state.steps;
+        let input = step_input(&self.recipe, loaded, steps, self.device);
         // Dropout is the one random choice that libtorch makes itself.
-        tch::manual_seed(stream(seed, Purpose::Dropout, self.state.steps).next_u64() as i64);
+        tch::manual_seed(stream(self.recipe.train.seed, Purpose::Dropout, steps).next_u64() as i64);
         self.state.advance(&input)
-    }
-
-    /// One choice for each fake that lands in `space`.
-    fn choices(&self, space: Space, shown: u64) -> Vec<Choice> {
-        let (seed, pool) = (self.recipe.train.seed, self.recipe.loss.pool);
-        self.landing(space, shown).map(|fake| Choice::draw(seed, space, fake, pool)).collect()
-    }
-
-    /// One number from 0 to 1 for each fake that lands in `space`, `[fakes, 1, 1, 1]`.
-    fn mix(&self, space: Space, shown: u64) -> Tensor {
-        let counter = |fake| 2 * fake + space.side() as u64;
-        let draw = |fake| unit_f32(&mut stream(self.recipe.train.seed, Purpose::Mix, counter(fake)));
-        let drawn: Vec<f32> = self.landing(space, shown).map(draw).collect();
-        Tensor::from_slice(&drawn).reshape([-1, 1, 1, 1]).to_device(self.device)
-    }
-
-    /// The numbers, counted over the whole training, of the fakes that land in `space` in the step after `shown` images.
-    fn landing(&self, space: Space, shown: u64) -> Range<u64> {
-        let arrows = self.recipe.generators.values().filter(|arrow| arrow.to == space).count() as u64;
-        shown * arrows..(shown + self.recipe.train.batch as u64) * arrows
     }
 
     fn tick(&mut self, lap: &Lap) -> Result<Tick, TrainError> {
@@ -354,7 +311,7 @@ impl Trainer {
     }
 
     fn tell_lost(&self, tell: &mut dyn FnMut(Event<'_>)) {
-        let lost = self.sides.iter().flat_map(|side| side.take_late_failures());
+        let lost = self.sides.datasets.iter().flat_map(|side| side.take_late_failures());
         lost.for_each(|lost| tell(Event::Lost(lost)));
     }
 
@@ -391,8 +348,11 @@ impl Trainer {
             return Err(TrainError::Diverged { term: "a weight".into(), value: f64::NAN, images, run });
         }
         let seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
-        let data =
-            self.domains.values().zip(&self.sides).map(|(name, side)| (name.clone(), side.len() as u64));
+        let data = self
+            .domains
+            .values()
+            .zip(&self.sides.datasets)
+            .map(|(name, side)| (name.clone(), side.len() as u64));
         let training = Training {
             images,
             of_images: recipe.train.images,

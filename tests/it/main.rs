@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "clippy lets tests unwrap, but not their helpers")]
 
 mod bad_input;
+mod drawing;
 mod metrics;
 mod model;
 mod networks;
 mod objectives;
 mod python;
+mod recipes;
 mod resume;
 mod step;
 mod theory;

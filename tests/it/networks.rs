@@ -7,27 +7,41 @@ use serde::Deserialize;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 use translate::nets::{Network, Norm, patch, resnet, unet};
-use translate::recipe::{DiscriminatorNet, GeneratorNet};
+use translate::recipe::{Discriminator, DiscriminatorNet, GeneratorNet};
 
 use crate::python;
 
 const OUTPUT_TOLERANCE: f64 = 1e-5;
 const GRADIENT_TOLERANCE: f64 = 1e-4;
 
+/// Of the networks that are made for one size.
+const SIZE: u32 = 32;
+
 #[derive(Deserialize)]
 struct Case {
     #[serde(rename = "case")]
     name: String,
+    role: Role,
     net: Value,
+    spectral_norm: bool,
     train: bool,
 }
 
-fn build(net: &Value) -> Network {
-    let kind = net["kind"].as_str().unwrap();
-    if ["resnet", "unet"].contains(&kind) {
-        Network::generator(&serde_json::from_value(net.clone()).unwrap())
-    } else {
-        Network::discriminator(&serde_json::from_value(net.clone()).unwrap())
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Role {
+    Generator,
+    Discriminator,
+}
+
+fn build(case: &Case) -> Network {
+    match case.role {
+        Role::Generator => Network::generator(&serde_json::from_value(case.net.clone()).unwrap(), SIZE),
+        Role::Discriminator => {
+            let net: DiscriminatorNet = serde_json::from_value(case.net.clone()).unwrap();
+            let spectral_norm = case.spectral_norm;
+            Network::discriminator(&Discriminator { spectral_norm, ..net.into() }, SIZE)
+        }
     }
 }
 
@@ -51,7 +65,7 @@ fn load(net: &Network, arrays: &HashMap<String, Tensor>) {
 
 fn compare(case: &Case, arrays: &HashMap<String, Tensor>) {
     let name = &case.name;
-    let net = build(&case.net);
+    let net = build(case);
     load(&net, arrays);
     if let Some(expected) = arrays.get("y_eval") {
         let got = tch::no_grad(|| net.forward(&arrays["x"], false));
@@ -86,7 +100,7 @@ fn networks_agree_with_pytorch() {
     let Some(folder) = python::reference() else { return };
     let list = std::fs::read_to_string(folder.join("cases.json")).unwrap();
     let cases: Vec<Case> = serde_json::from_str(&list).unwrap();
-    assert!(cases.len() >= 20);
+    assert!(cases.len() >= 32);
     for case in &cases {
         compare(case, &python::arrays(&folder.join(format!("{}.npz", case.name))));
     }
@@ -125,7 +139,7 @@ fn published_generator(second: i64) -> Vec<(String, Vec<i64>)> {
 
 #[test]
 fn names_and_shapes_are_those_of_published_checkpoints() {
-    let generator = |config| Network::generator(&GeneratorNet::Resnet(config));
+    let generator = |config| Network::generator(&GeneratorNet::Resnet(config), 256);
     let nine = generator(resnet::Config::default());
     assert_eq!(shapes(&nine), published_generator(5));
     assert_eq!(nine.parameter_count(), 11_378_179);
@@ -134,7 +148,7 @@ fn names_and_shapes_are_those_of_published_checkpoints() {
     let six = generator(resnet::Config { blocks: 6, ..resnet::Config::default() });
     assert_eq!(six.parameter_count(), 7_837_699);
 
-    let judge = Network::discriminator(&DiscriminatorNet::Patch(patch::Config::default()));
+    let judge = Network::discriminator(&DiscriminatorNet::Patch(patch::Config::default()).into(), 256);
     let mut expected = conv("model.0", [64, 3, 4, 4], 64);
     expected.extend(conv("model.2", [128, 64, 4, 4], 128));
     expected.extend(conv("model.5", [256, 128, 4, 4], 256));
@@ -148,8 +162,10 @@ fn names_and_shapes_are_those_of_published_checkpoints() {
 
 #[test]
 fn unet_256_has_the_published_size() {
-    let net =
-        Network::generator(&GeneratorNet::Unet(unet::Config { dropout: true, ..unet::Config::default() }));
+    let net = Network::generator(
+        &GeneratorNet::Unet(unet::Config { dropout: true, ..unet::Config::default() }),
+        256,
+    );
     assert_eq!(net.parameter_count(), 54_413_955);
     let shapes: HashMap<_, _> = shapes(&net).into_iter().collect();
     let inner = "model.model.1.model.3.model.3.model.3.model.3.model.3.model.3.model";
@@ -164,7 +180,7 @@ fn unet_256_has_the_published_size() {
 fn receptive_fields_are_the_published_ones() {
     for (layers, expected) in [(1, 16), (2, 34), (3, 70), (4, 142), (5, 286)] {
         let config = patch::Config { width: 2, layers, norm: Norm::None };
-        let net = Network::discriminator(&DiscriminatorNet::Patch(config));
+        let net = Network::discriminator(&DiscriminatorNet::Patch(config).into(), 64);
         for (_, mut tensor) in net.tensors() {
             let _ = tch::no_grad(|| tensor.fill_(0.1));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use indexmap::IndexMap;
 use tch::{Device, Kind, Tensor};
 use translate::loss::{Objective, gradient_penalty, r1};
 use translate::nets::{Graph, Network, Norm, patch};
@@ -21,7 +22,7 @@ struct Reference {
 impl Reference {
     fn new(arrays: HashMap<String, Tensor>) -> Self {
         let config = patch::Config { width: 4, layers: 2, norm: Norm::None };
-        let net = Network::discriminator(&DiscriminatorNet::Patch(config));
+        let net = Network::discriminator(&DiscriminatorNet::Patch(config).into(), 32);
         for (name, mut tensor) in net.tensors() {
             tch::no_grad(|| tensor.copy_(&arrays[&format!("w.{name}")]));
         }
@@ -101,9 +102,10 @@ fn input(generators: bool) -> StepInput {
     let options = (Kind::Float, Device::Cpu);
     let spaces = [Space::X, Space::Y];
     StepInput {
-        images: spaces.map(|space| (space, wave(&[1, 3, 32, 32], 0.37 + space.side() as f64))).into(),
+        samples: spaces.map(|space| (space, wave(&[1, 3, 32, 32], 0.37 + space.side() as f64))).into(),
         choices: spaces.map(|space| (space, vec![Choice { swap: false, slot: 0 }])).into(),
         mixes: spaces.map(|space| (space, Tensor::full([1, 1, 1, 1], 0.5, options))).into(),
+        augments: IndexMap::new(),
         generators,
         lr: 1e-3,
     }

@@ -42,9 +42,10 @@ fn input(arrays: &HashMap<String, Tensor>, k: usize) -> StepInput {
         (space, swap.into_iter().zip(slot).map(choice).collect())
     });
     StepInput {
-        images: IndexMap::from(images),
+        samples: IndexMap::from(images),
         choices: IndexMap::from(choices),
         mixes: IndexMap::new(),
+        augments: IndexMap::new(),
         generators: true,
         lr: numbers(&arrays["lr"])[k],
     }

@@ -1,13 +1,15 @@
 """Writes what each network computes, for the tests to compare with.
 
-`record(FOLDER)` makes `FOLDER/cases.json`, which lists the cases: name, network settings, and whether y and the gradients are of training mode.
+`record(FOLDER)` makes `FOLDER/cases.json`, which lists the cases: name, role, network settings, whether its weights are spectrally
+normalised, and whether y and the gradients are of training mode.
 `FOLDER/<case>.npz` holds, all float32:
 
 - `w.<name>`: the state dict (without `num_batches_tracked`, which nothing uses)
-- `x`, `y`: input and output; `y_eval`: with batch norm, the output by running statistics
+- `x`, `y`: input and output; `y_eval`: with batch or spectral norm, the output before training mode changes
+  their statistics
 - `gy`: a random cotangent of y; `gx`, `g.<name>`: the gradients of sum(y·gy). Biases that an instance norm cancels
   are left out: their gradient is rounding and nothing else
-- `after.<name>`: with batch norm in training mode, the running statistics after that one call
+- `after.<name>`: in training mode, batch norm's running statistics and spectral norm's vectors after that one call
 """
 
 import json
@@ -15,31 +17,51 @@ import json
 import numpy as np
 import torch
 
+import drawing
 import reference
 from reference import PatchDiscriminator, PixelDiscriminator, ResnetGenerator, UnetGenerator
 
-NETS = {"resnet": ResnetGenerator, "unet": UnetGenerator, "patch": PatchDiscriminator, "pixel": PixelDiscriminator}
+NETS = {
+    ("generator", "resnet"): ResnetGenerator,
+    ("generator", "unet"): UnetGenerator,
+    ("generator", "dcgan"): drawing.DcganGenerator,
+    ("generator", "residual"): drawing.ResidualGenerator,
+    ("discriminator", "patch"): PatchDiscriminator,
+    ("discriminator", "pixel"): PixelDiscriminator,
+    ("discriminator", "dcgan"): drawing.DcganDiscriminator,
+    ("discriminator", "residual"): drawing.ResidualDiscriminator,
+}
+# Of the networks that are made for one size.
+SIZE = 32
 
 
 def resnet(width, blocks, norm, dropout=False, upsample="transpose", skip=False):
-    return dict(
-        kind="resnet", width=width, blocks=blocks, norm=norm, dropout=dropout, upsample=upsample, skip=skip
-    )
+    net = dict(kind="resnet", width=width, blocks=blocks, norm=norm, dropout=dropout, upsample=upsample, skip=skip)
+    return dict(role="generator", net=net)
 
 
 def unet(width, downs, norm, dropout=False):
-    return dict(kind="unet", width=width, downs=downs, norm=norm, dropout=dropout)
+    return dict(role="generator", net=dict(kind="unet", width=width, downs=downs, norm=norm, dropout=dropout))
 
 
-def patch(width, layers, norm):
-    return dict(kind="patch", width=width, layers=layers, norm=norm)
+def patch(width, layers, norm, spectral_norm=False):
+    net = dict(kind="patch", width=width, layers=layers, norm=norm)
+    return dict(role="discriminator", net=net, spectral_norm=spectral_norm)
 
 
 def pixel(width, norm):
-    return dict(kind="pixel", width=width, norm=norm)
+    return dict(role="discriminator", net=dict(kind="pixel", width=width, norm=norm))
 
 
-# name: settings, input [batch, height, width]
+def from_noise(kind, noise, width, norm):
+    return dict(role="generator", net=dict(kind=kind, noise=noise, width=width, norm=norm))
+
+
+def whole(kind, spectral_norm=False, **net):
+    return dict(role="discriminator", net=dict(kind=kind, **net), spectral_norm=spectral_norm)
+
+
+# name: settings, input [batch, height, width] or, of noise, [batch, numbers]
 CASES = {
     "resnet_instance_1": (resnet(8, 1, "instance"), (1, 24, 32)),
     "resnet_instance_2": (resnet(8, 2, "instance"), (2, 32, 24)),
@@ -63,23 +85,48 @@ CASES = {
     "pixel_instance": (pixel(8, "instance"), (2, 12, 16)),
     "pixel_batch": (pixel(8, "batch"), (2, 12, 16)),
     "pixel_none": (pixel(8, "none"), (2, 12, 16)),
+    "patch_spectral_3": (patch(8, 3, "none", spectral_norm=True), (2, 40, 48)),
+    "patch_spectral_instance_2": (patch(8, 2, "instance", spectral_norm=True), (2, 40, 48)),
+    "dcgan_generator_batch": (from_noise("dcgan", 10, 8, "batch"), (4, 10)),
+    "dcgan_generator_none": (from_noise("dcgan", 6, 4, "none"), (2, 6)),
+    "dcgan_discriminator_batch": (whole("dcgan", width=8, norm="batch"), (4, SIZE, SIZE)),
+    "dcgan_discriminator_spectral": (whole("dcgan", True, width=8, norm="none"), (2, SIZE, SIZE)),
+    "residual_generator_batch": (from_noise("residual", 10, 8, "batch"), (4, 10)),
+    "residual_generator_instance": (from_noise("residual", 6, 4, "instance"), (2, 6)),
+    "residual_discriminator": (whole("residual", width=8), (2, SIZE, SIZE)),
+    "residual_discriminator_spectral": (whole("residual", True, width=8), (2, SIZE, SIZE)),
 }
+
+
+def plain(name):
+    """The name of a weight, whether spectral norm keeps it under another or not."""
+    return name.removesuffix("_orig")
 
 
 def state(net, prefix):
     tensors = net.state_dict().items()
-    return {f"{prefix}.{k}": v.detach().numpy().copy() for k, v in tensors if not k.endswith("num_batches_tracked")}
+    return {
+        f"{prefix}.{plain(k)}": v.detach().numpy().copy() for k, v in tensors if not k.endswith("num_batches_tracked")
+    }
 
 
-def compute(settings, shape, train):
-    """The arrays of one case."""
-    settings = dict(settings)
-    net = NETS[settings.pop("kind")](**settings)
+def build(case):
+    settings = dict(case["net"])
+    kind = settings.pop("kind")
+    if kind in ("dcgan", "residual"):
+        settings["size"] = SIZE
+    net = NETS[case["role"], kind](**settings)
     reference.randomise(net)
-    batch, height, width = shape
-    x = torch.rand(batch, 3, height, width) * 2 - 1
+    return drawing.spectral(net) if case.get("spectral_norm") else net
+
+
+def compute(case, shape, train):
+    """The arrays of one case."""
+    net = build(case)
+    x = torch.randn(shape) if len(shape) == 2 else torch.rand(shape[0], 3, *shape[1:]) * 2 - 1
     arrays = state(net, "w")
-    if settings["norm"] == "batch":
+    changes = case["net"].get("norm") == "batch" or case.get("spectral_norm")
+    if changes:
         with torch.no_grad():
             arrays["y_eval"] = net.eval()(x)
 
@@ -89,18 +136,19 @@ def compute(settings, shape, train):
     y.backward(gy)
     arrays |= {"x": x.detach(), "y": y.detach(), "gy": gy, "gx": x.grad}
     cancelled = reference.cancelled_biases(net)
-    arrays |= {f"g.{name}": p.grad for name, p in net.named_parameters() if name not in cancelled}
-    if settings["norm"] == "batch" and train:
-        arrays |= {k: v for k, v in state(net, "after").items() if "running_" in k}
+    arrays |= {f"g.{plain(name)}": p.grad for name, p in net.named_parameters() if name not in cancelled}
+    if changes and train:
+        ends = ("running_mean", "running_var", "weight_u", "weight_v")
+        arrays |= {k: v for k, v in state(net, "after").items() if k.endswith(ends)}
     return {k: np.ascontiguousarray(v) for k, v in arrays.items()}
 
 
 def record(folder):
     listed = []
-    for seed, (name, (settings, shape)) in enumerate(CASES.items()):
+    for seed, (name, (case, shape)) in enumerate(CASES.items()):
         torch.manual_seed(seed)
         # Two programs cannot draw the same dropout masks, so those networks are compared without them.
-        train = not settings.get("dropout", False)
-        np.savez(folder / f"{name}.npz", **compute(settings, shape, train))
-        listed.append({"case": name, "net": settings, "train": train})
+        train = not case["net"].get("dropout", False)
+        np.savez(folder / f"{name}.npz", **compute(case, shape, train))
+        listed.append({"case": name, "train": train, "spectral_norm": False} | case)
     (folder / "cases.json").write_text(json.dumps(listed, indent=1))

@@ -209,6 +209,9 @@ def randomise(net):
             module.weight.normal_(0.0, (1.5 / fan_in) ** 0.5)
             if module.bias is not None:
                 module.bias.normal_(0.0, 0.1)
+        elif isinstance(module, nn.Linear):
+            module.weight.normal_(0.0, (1.5 / module.in_features) ** 0.5)
+            module.bias.normal_(0.0, 0.1)
         elif isinstance(module, nn.BatchNorm2d):
             module.weight.normal_(1.0, 0.2)
             module.bias.normal_(0.0, 0.2)
@@ -217,17 +220,19 @@ def randomise(net):
 
 
 def cancelled_biases(net):
-    """Names of the biases whose effect an instance norm right after them takes away.
+    """Names of the biases whose effect an instance norm after them takes away: right after, or, where blocks add up,
+    after all of them.
 
     Their gradient is zero but for rounding, which Adam blows up to full-sized steps; they agree between no two
     programs and change no output.
     """
     leaves = [(name, module) for name, module in net.named_modules() if not list(module.children())]
-    return {
+    before_norm = {
         f"{name}.bias"
         for (name, module), (_, after) in pairwise(leaves)
         if is_conv(module) and isinstance(after, nn.InstanceNorm2d)
     }
+    return before_norm | set(getattr(net, "cancelled", ()))
 
 
 class ImagePool:

@@ -22,20 +22,20 @@ pub fn folder_of(count: u8) -> TempDir {
 }
 
 pub fn open(dir: &Path, budget: u64) -> Dataset {
-    let load = LoadOptions { load_size: SIDE, resize: Resize::Stretch };
+    let load = LoadOptions { load_size: SIDE, resize: Resize::Stretch, half: None };
     Dataset::open(scan(dir).unwrap(), load, &CacheBudget::new(budget), &|| {}).unwrap()
 }
 
 const IMAGE_BYTES: u64 = SIDE as u64 * SIDE as u64 * 3;
 
 fn numbers(dataset: &Dataset) -> Vec<u8> {
-    (0..dataset.len()).map(|i| dataset.fetch(i).unwrap().get_pixel(0, 0).0[0]).collect()
+    (0..dataset.len()).map(|i| dataset.fetch(i).unwrap().1.get_pixel(0, 0).0[0]).collect()
 }
 
 #[test]
 fn the_budget_is_shared_and_respected() {
     let dir = folder_of(6);
-    let load = LoadOptions { load_size: SIDE, resize: Resize::Stretch };
+    let load = LoadOptions { load_size: SIDE, resize: Resize::Stretch, half: None };
     let budget = CacheBudget::new(9 * IMAGE_BYTES + IMAGE_BYTES / 2);
     let calls = AtomicUsize::new(0);
     let count = || _ = calls.fetch_add(1, Ordering::Relaxed);
@@ -58,7 +58,7 @@ fn unreadable_files_are_listed_and_left_out() {
     fs::write(dir.path().join("01.png"), "").unwrap();
     let whole = fs::read(dir.path().join("02.png")).unwrap();
     fs::write(dir.path().join("02.png"), &whole[..whole.len() - 30]).unwrap();
-    let load = LoadOptions { load_size: SIDE, resize: Resize::Stretch };
+    let load = LoadOptions { load_size: SIDE, resize: Resize::Stretch, half: None };
     let budget = CacheBudget::new(u64::MAX);
     let calls = AtomicUsize::new(0);
     let count = || _ = calls.fetch_add(1, Ordering::Relaxed);
@@ -76,7 +76,7 @@ fn a_folder_without_a_readable_image_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("a.png"), "text").unwrap();
     fs::write(dir.path().join("b.png"), "").unwrap();
-    let load = LoadOptions { load_size: SIDE, resize: Resize::Stretch };
+    let load = LoadOptions { load_size: SIDE, resize: Resize::Stretch, half: None };
     let error = Dataset::open(scan(dir.path()).unwrap(), load, &CacheBudget::new(0), &|| {}).unwrap_err();
     let text = error.to_string();
     assert!(text.starts_with("none of the 2 image files in folder `"), "{text}");
@@ -135,10 +135,10 @@ fn images_come_to_the_load_size() {
     let dir = tempfile::tempdir().unwrap();
     encode(&RgbImage::new(50, 20), Format::Png, &dir.path().join("a.png")).unwrap();
     for (resize, expected) in [(Resize::Stretch, (30, 30)), (Resize::Cover, (75, 30))] {
-        let load = LoadOptions { load_size: 30, resize };
+        let load = LoadOptions { load_size: 30, resize, half: None };
         let budget = CacheBudget::new(u64::MAX);
         let dataset = Dataset::open(scan(dir.path()).unwrap(), load, &budget, &|| {}).unwrap();
-        assert_eq!(dataset.fetch(0).unwrap().dimensions(), expected);
+        assert_eq!(dataset.fetch(0).unwrap().1.dimensions(), expected);
         assert_eq!(budget.used(), u64::from(expected.0 * expected.1 * 3));
     }
 }

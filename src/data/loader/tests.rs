@@ -35,7 +35,7 @@ fn batches(loader: &mut Loader, count: usize) -> Vec<Batch> {
 #[test]
 fn samples_are_those_of_the_python_reference() {
     let (x, y) = (folder_of(4), folder_of(7));
-    let sides = || vec![Arc::new(open(x.path(), 0)), Arc::new(open(y.path(), u64::MAX))];
+    let sides = || Sides::from(vec![Arc::new(open(x.path(), 0)), Arc::new(open(y.path(), u64::MAX))]);
     // With `perm`, `words` and `below` as written in Python beside the tests of `random`:
     //   for n in range(9):
     //       k0 = perm(42, 1, n // 7, 7)[n % 7] % 4
@@ -77,7 +77,7 @@ fn batches_do_not_depend_on_threads_memory_or_where_one_starts() {
     let (x, y) = (folder_of(5), folder_of(3));
     let loader = |budget: u64, threads: usize, first: u64| {
         let sides = vec![Arc::new(open(x.path(), budget)), Arc::new(open(y.path(), budget))];
-        Loader::new(sides, OPTIONS, threads, first)
+        Loader::new(sides.into(), OPTIONS, threads, first)
     };
     let expected = batches(&mut loader(u64::MAX, 1, 0), 12);
     assert_eq!(expected.iter().map(|b| b.index).collect::<Vec<_>>(), (0..12).collect::<Vec<_>>());
@@ -91,7 +91,7 @@ fn batches_do_not_depend_on_threads_memory_or_where_one_starts() {
 #[test]
 fn every_image_is_shown_once_an_epoch_in_a_new_order() {
     let dir = folder_of(7);
-    let mut loader = Loader::new(vec![Arc::new(open(dir.path(), u64::MAX))], OPTIONS, 2, 0);
+    let mut loader = Loader::new(vec![Arc::new(open(dir.path(), u64::MAX))].into(), OPTIONS, 2, 0);
     let shown: Vec<u8> = samples(&mut loader, 14, 0).iter().map(|s| s.0).collect();
     let epochs: Vec<&[u8]> = shown.chunks(7).collect();
     for epoch in &epochs {
@@ -107,7 +107,7 @@ fn crops_and_flips_are_uniform_and_independent() {
     let dir = folder_of(2);
     let dataset = Arc::new(open(dir.path(), u64::MAX));
     let options = SampleOptions { batch: 100, ..OPTIONS };
-    let mut loader = Loader::new(vec![Arc::clone(&dataset), dataset], options, 2, 0);
+    let mut loader = Loader::new(vec![Arc::clone(&dataset), dataset].into(), options, 2, 0);
     let pairs: Vec<_> = {
         let made = batches(&mut loader, 13);
         let crop = (SIZE * SIZE * 3) as usize;
@@ -135,7 +135,7 @@ fn crops_and_flips_are_uniform_and_independent() {
 fn a_worker_that_panics_is_told_in_its_turn() {
     let make = |index| match index {
         2 => panic!("broken {index}"),
-        _ => Ok(Batch { index, sides: vec![] }),
+        _ => Ok(Batch { index, sides: vec![], items: vec![] }),
     };
     let mut loader = Loader::start(3, 0, make);
     assert_eq!(batches(&mut loader, 2).len(), 2);
@@ -149,15 +149,19 @@ fn errors_of_the_data_reach_the_caller() {
     let dir = folder_of(3);
     let dataset = Arc::new(open(dir.path(), 0));
     let too_large = SampleOptions { size: SIDE + 1, ..OPTIONS };
-    let error = Loader::new(vec![Arc::clone(&dataset)], too_large, 2, 0).next().unwrap_err().to_string();
+    let error =
+        Loader::new(vec![Arc::clone(&dataset)].into(), too_large, 2, 0).next().unwrap_err().to_string();
     assert!(error.ends_with(
         "is 32 x 32 pixels after loading, too small for a crop of 33: raise `load_size` to at least 33"
     ));
-    assert!(matches!(fixed_samples(&dataset, 2, SIDE + 1), Err(LoaderError::TooSmall { .. })));
+    assert!(matches!(
+        fixed_samples(&vec![Arc::clone(&dataset)].into(), 2, SIDE + 1),
+        Err(LoaderError::TooSmall { .. })
+    ));
     for entry in fs::read_dir(dir.path()).unwrap() {
         fs::remove_file(entry.unwrap().path()).unwrap();
     }
-    let error = Loader::new(vec![dataset], OPTIONS, 2, 0).next().unwrap_err();
+    let error = Loader::new(vec![dataset].into(), OPTIONS, 2, 0).next().unwrap_err();
     assert!(matches!(error, LoaderError::Dataset(DatasetError::AllFailed { .. })), "{error}");
 }
 
@@ -165,7 +169,7 @@ fn errors_of_the_data_reach_the_caller() {
 fn dropping_the_loader_ends_its_threads() {
     let dir = folder_of(3);
     let dataset = Arc::new(open(dir.path(), 0));
-    let mut loader = Loader::new(vec![Arc::clone(&dataset)], OPTIONS, 4, 0);
+    let mut loader = Loader::new(vec![Arc::clone(&dataset)].into(), OPTIONS, 4, 0);
     loader.next().unwrap();
     drop(loader);
     assert_eq!(Arc::strong_count(&dataset), 1);
@@ -174,11 +178,63 @@ fn dropping_the_loader_ends_its_threads() {
 #[test]
 fn fixed_samples_are_spread_evenly_and_cut_from_the_middle() {
     let dir = folder_of(10);
-    let dataset = open(dir.path(), 0);
+    let sides = Sides::from(vec![Arc::new(open(dir.path(), 0))]);
     let described = |count| -> Vec<_> {
-        fixed_samples(&dataset, count, SIZE).unwrap().iter().map(|crop| describe(crop)).collect()
+        fixed_samples(&sides, count, SIZE).unwrap()[0].iter().map(|crop| describe(crop)).collect()
     };
     assert_eq!(described(4), [0, 2, 5, 7].map(|k| (k, 6, 6, false)));
     assert_eq!(described(99).len(), 10);
     assert_eq!(described(0), []);
+}
+
+/// Two folders of six and five images, of which four have a partner: 1 to 4.
+fn paired() -> (tempfile::TempDir, tempfile::TempDir, Sides, Vec<std::path::PathBuf>) {
+    let (x, y) = (folder_of(6), folder_of(6));
+    let files: Vec<_> = open(y.path(), 0).files().map(std::path::Path::to_path_buf).collect();
+    fs::remove_file(x.path().join(&files[0])).unwrap();
+    fs::remove_file(y.path().join(&files[5])).unwrap();
+    let datasets = vec![Arc::new(open(x.path(), 0)), Arc::new(open(y.path(), u64::MAX))];
+    let (pairs, alone) = Pairs::find(&datasets[0], &datasets[1]);
+    let alone = alone.iter().map(|path| path.file_name().unwrap().into()).collect();
+    (x, y, Sides { datasets, pairs: Some(Arc::new(pairs)) }, alone)
+}
+
+#[test]
+fn pairs_are_shown_once_an_epoch_and_cut_alike() {
+    let (_x, _y, sides, alone) = paired();
+    let files: Vec<_> = sides.datasets[1].files().map(std::path::Path::to_path_buf).collect();
+    let last = sides.datasets[0].files().last().unwrap().to_path_buf();
+    assert_eq!(alone, [last, files[0].clone()]);
+    assert_eq!(sides.epoch_length(), 4);
+    let options = SampleOptions { batch: 4, ..OPTIONS };
+    let mut loader = Loader::new(sides.clone(), options, 2, 0);
+    for batch in batches(&mut loader, 3) {
+        let [x, y] = [0, 1].map(|side: usize| {
+            let crop = (SIZE * SIZE * 3) as usize;
+            batch.sides[side].chunks_exact(crop).map(describe).collect::<Vec<_>>()
+        });
+        assert_eq!(x, y);
+        let mut shown: Vec<u8> = x.iter().map(|crop| crop.0).collect();
+        shown.sort_unstable();
+        assert_eq!(shown, [1, 2, 3, 4]);
+        // The first folder lacks image 0, so its numbers are one less.
+        let numbers = [0, 1].map(|side: usize| batch.items[side].clone());
+        assert!(numbers[0].iter().zip(&numbers[1]).all(|(x, y)| x + 1 == *y), "{numbers:?}");
+    }
+    let fixed = fixed_samples(&sides, 2, SIZE).unwrap();
+    let described =
+        [0, 1].map(|side: usize| fixed[side].iter().map(|crop| describe(crop).0).collect::<Vec<_>>());
+    assert_eq!(described, [[1, 3], [1, 3]]);
+}
+
+#[test]
+fn a_pair_that_breaks_is_left_out_whole() {
+    let (x, _y, sides, _) = paired();
+    let file = sides.datasets[0].files().next().unwrap().to_path_buf();
+    fs::remove_file(x.path().join(file)).unwrap();
+    let mut loader = Loader::new(sides, OPTIONS, 2, 0);
+    for side in 0..2 {
+        let shown: Vec<u8> = samples(&mut loader, 4, side).iter().map(|crop| crop.0).collect();
+        assert!(!shown.contains(&1) && shown.contains(&2), "{shown:?}");
+    }
 }

@@ -1,0 +1,126 @@
+//! `translate sample`: draws new pictures from noise.
+
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use image::RgbImage;
+
+use super::progress::tell;
+use super::{Failure, at_least_one, print};
+use crate::data::encode::{Format, encode};
+use crate::data::grid::grid;
+use crate::device;
+use crate::model;
+
+/// Draw new pictures with a model that was trained from noise
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:
+  translate sample models/anime -o drawn -n 100
+  translate sample models/anime -o drawn.png --grid --seed 7
+  translate sample models/anime -o ways.png --grid --interpolate 8")]
+pub struct Args {
+    /// A run folder or a model file
+    model: PathBuf,
+    /// The folder to write into; with `--grid` the picture's file
+    #[arg(short, long, value_name = "PATH")]
+    output: PathBuf,
+    /// Pictures to draw, or ways with `--interpolate`; by default 64, or 8 ways
+    #[arg(short = 'n', long, value_name = "N", value_parser = at_least_one)]
+    count: Option<usize>,
+    /// The same seed gives the same pictures
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// One picture of all of them, in rows
+    #[arg(long)]
+    grid: bool,
+    /// Keep the noise within ±T: likelier pictures that differ less
+    #[arg(long, value_name = "T", value_parser = truncation)]
+    truncate: Option<f64>,
+    /// Draw ways of N pictures, each from one random picture to another
+    #[arg(long, value_name = "N", value_parser = way_length)]
+    interpolate: Option<usize>,
+    /// Write over files that exist
+    #[arg(long)]
+    overwrite: bool,
+    /// `auto`, `cpu`, `cuda` or `cuda:N`
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+fn truncation(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value: &f64| (0.05..=10.0).contains(value));
+    value.ok_or_else(|| "expected a number from 0.05 to 10".to_string())
+}
+
+fn way_length(text: &str) -> Result<usize, String> {
+    let value = text.parse().ok().filter(|value| (2..=1000).contains(value));
+    value.ok_or_else(|| "expected a number from 2 to 1000".to_string())
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    let format = grid_format(args)?;
+    let device = device::parse(&args.device)?;
+    let model = model::open(&args.model, device)?;
+    let sampler = model.sampler(device)?;
+    let (seed, truncate) = (args.seed, args.truncate);
+    let (noise, columns) = if let Some(steps) = args.interpolate {
+        (sampler.ways(seed, args.count.unwrap_or(8), steps, truncate), steps)
+    } else {
+        let count = args.count.unwrap_or(64);
+        (sampler.noise(seed, count, truncate), (count as f64).sqrt().ceil() as usize)
+    };
+    let count = noise.size()[0] as usize;
+    let files = match format {
+        Some(_) => vec![args.output.clone()],
+        None => (0..count).map(|i| args.output.join(format!("{i:05}.png"))).collect(),
+    };
+    if let Some(there) = files.iter().find(|file| file.exists() && !args.overwrite) {
+        let hint = "hint: name another `-o`, or `--overwrite` it";
+        return Err(anyhow::anyhow!("`{}` exists\n{hint}", there.display()).into());
+    }
+    tell(format_args!("drawing {count} pictures of {} on {}", sampler.domain(), device::name(device)));
+    let pictures = sampler.draw(&noise)?;
+    if let Some(format) = format {
+        write(&rows(&pictures, columns), format, &args.output)?;
+    } else {
+        std::fs::create_dir_all(&args.output)
+            .map_err(|error| anyhow::anyhow!("cannot make `{}`: {error}", args.output.display()))?;
+        for (picture, file) in pictures.iter().zip(&files) {
+            write(picture, Format::Png, file)?;
+        }
+    }
+    print(format!("{count} drawn into `{}`", args.output.display()));
+    Ok(0)
+}
+
+/// The format of the one picture, by its name; none where each has a file of its own.
+fn grid_format(args: &Args) -> Result<Option<Format>, Failure> {
+    let output = &args.output;
+    let extension = output.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let format = Format::from_extension(extension);
+    match (args.grid, format) {
+        (false, None) => Ok(None),
+        (true, Some(format)) => Ok(Some(format)),
+        (true, None) => {
+            let text =
+                "`--grid` writes one picture; expected a name that ends in `.png` or another image format";
+            Err(anyhow::anyhow!("`-o {}`: {text}", output.display()).into())
+        }
+        (false, Some(_)) => {
+            let text =
+                "many pictures go into a folder; expected a folder's name, or `--grid` for one picture";
+            Err(anyhow::anyhow!("`-o {}`: {text}", output.display()).into())
+        }
+    }
+}
+
+/// The pictures row by row.
+fn rows(pictures: &[RgbImage], columns: usize) -> RgbImage {
+    let column = |i: usize| pictures.iter().skip(i).step_by(columns).cloned().collect();
+    grid(&(0..columns).map(column).collect::<Vec<_>>(), &[])
+}
+
+fn write(picture: &RgbImage, format: Format, file: &Path) -> Result<(), Failure> {
+    encode(picture, format, file).map_err(Failure::midway)
+}

@@ -1,0 +1,106 @@
+//! A generator of a model that draws pictures from noise.
+
+use image::RgbImage;
+use tch::{Device, Kind, Tensor};
+
+use super::{Model, ModelError};
+use crate::data::convert::to_images;
+use crate::data::noise::{noise, truncated_noise};
+use crate::device;
+use crate::nets::Network;
+use crate::random::Purpose;
+use crate::recipe::Space;
+use crate::torch::{TorchError, guard};
+
+/// Pictures drawn in one call of the network.
+const BATCH: i64 = 64;
+
+/// One generator of a model, from noise, on its device.
+#[derive(Debug)]
+pub struct Sampler<'m> {
+    net: &'m Network,
+    domain: &'m str,
+    /// Numbers of noise in a sample.
+    width: i64,
+    device: Device,
+}
+
+impl Model {
+    /// The generator that draws from noise.
+    ///
+    /// # Errors
+    /// The model has none.
+    pub fn sampler(&self, device: Device) -> Result<Sampler<'_>, ModelError> {
+        let node = self.graph.generators.values().find(|node| node.from == Space::Z);
+        let (Some(node), Some(width)) = (node, self.recipe.noise()) else {
+            let domains = self.domains.values().map(|domain| format!("`{domain}`")).collect::<Vec<_>>();
+            return Err(ModelError::NoSampler { domains: domains.join(" and ") });
+        };
+        Ok(Sampler { net: &node.net, domain: &self.domains[&node.to], width, device })
+    }
+}
+
+impl Sampler<'_> {
+    /// The domain that it draws.
+    pub fn domain(&self) -> &str {
+        self.domain
+    }
+
+    /// Noise for pictures 0 to `count` − 1 of `seed`, `[count, width]`. With `truncate` every number is drawn again until
+    /// it lies within ±`truncate`: likelier pictures, less different from each other (Brock et al. 2019,
+    /// <https://arxiv.org/abs/1809.11096>).
+    pub fn noise(&self, seed: u64, count: usize, truncate: Option<f64>) -> Tensor {
+        match truncate {
+            None => noise(seed, Purpose::Sample, 0, count, self.width, Device::Cpu),
+            Some(most) => truncated_noise(seed, Purpose::Sample, count, self.width, most),
+        }
+    }
+
+    /// Noise for `rows` ways of `steps` pictures each, `[rows · steps, width]`, each from one random sample to another.
+    pub fn ways(&self, seed: u64, rows: usize, steps: usize, truncate: Option<f64>) -> Tensor {
+        let ends = self.noise(seed, 2 * rows, truncate).reshape([rows as i64, 2, -1]);
+        let (from, to) = (ends.select(1, 0), ends.select(1, 1));
+        let part = |step: usize| step as f64 / (steps.max(2) - 1) as f64;
+        let all: Vec<Tensor> = (0..steps).map(|step| between(&from, &to, part(step))).collect();
+        Tensor::stack(&all, 1).flatten(0, 1)
+    }
+
+    /// Draws a picture for each row of `noise` `[count, width]`.
+    ///
+    /// # Errors
+    /// libtorch's, such as memory that does not suffice.
+    pub fn draw(&self, noise: &Tensor) -> Result<Vec<RgbImage>, TorchError> {
+        let draw = || {
+            let batch = |noise: &Tensor| to_images(&self.net.forward(&noise.to_device(self.device), false));
+            tch::no_grad(|| noise.split(BATCH, 0).iter().flat_map(batch).collect())
+        };
+        guard(&device::name(self.device), draw)
+    }
+}
+
+/// The point that lies `part` of the way along the great circle from `a` to `b` `[rows, width]` (White 2016,
+/// <https://arxiv.org/abs/1609.04468>): a straight line would pass nearer to the origin than normal noise ever lies.
+fn between(a: &Tensor, b: &Tensor, part: f64) -> Tensor {
+    let length = |xs: &Tensor| xs.square().sum_dim_intlist(1i64, true, Kind::Float).sqrt();
+    let cosine = (a * b).sum_dim_intlist(1i64, true, Kind::Float) / (length(a) * length(b));
+    // Clamped, since opposite or equal ends have no circle of their own.
+    let angle = cosine.clamp(-0.9999, 0.9999).acos();
+    ((&angle * (1.0 - part)).sin() * a + (&angle * part).sin() * b) / angle.sin()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_begins_and_ends_at_its_ends_and_keeps_the_length() {
+        let a = Tensor::from_slice(&[3.0f32, 0.0, 0.0, 2.0]).reshape([2, 2]);
+        let b = Tensor::from_slice(&[0.0f32, 3.0, 2.0, 0.0]).reshape([2, 2]);
+        let off = |x: &Tensor, y: &Tensor| (x - y).abs().max().double_value(&[]);
+        assert!(off(&between(&a, &b, 0.0), &a) < 1e-6);
+        assert!(off(&between(&a, &b, 1.0), &b) < 1e-6);
+        let half = 0.5f32.sqrt();
+        let middle = Tensor::from_slice(&[3.0 * half, 3.0 * half, 2.0 * half, 2.0 * half]).reshape([2, 2]);
+        assert!(off(&between(&a, &b, 0.5), &middle) < 1e-5);
+    }
+}

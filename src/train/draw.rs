@@ -1,0 +1,86 @@
+//! Everything that a training step takes in, made of loaded images and of random choices, each a function of the seed and
+//! of how many images were shown before.
+
+use std::ops::Range;
+
+use indexmap::IndexMap;
+use tch::{Device, Tensor};
+
+use super::pool::Choice;
+use super::schedule;
+use super::step::{Augments, StepInput};
+use crate::data::convert::from_bytes;
+use crate::data::loader::Batch;
+use crate::data::noise::noise;
+use crate::loss::Objective;
+use crate::nets::augment::NUMBERS;
+use crate::random::{Purpose, stream, unit_f32};
+use crate::recipe::{Recipe, Space};
+
+/// The input of the step that comes after `steps` steps.
+pub fn step_input(recipe: &Recipe, loaded: &Batch, steps: u64, device: Device) -> StepInput {
+    let (batch, size) = (recipe.train.batch, recipe.data.size);
+    let draw = Draw { recipe, shown: steps * batch as u64, device };
+    let images = loaded.sides.iter().map(|bytes| from_bytes(bytes, batch, size, size, device));
+    let mut samples: IndexMap<Space, Tensor> = recipe.spaces().into_iter().zip(images).collect();
+    if let Some(width) = recipe.noise() {
+        let noise = noise(recipe.train.seed, Purpose::Noise, draw.shown, batch, width, device);
+        samples.insert(Space::Z, noise);
+    }
+    let judged = || recipe.discriminators.iter();
+    let is_mixed = matches!(recipe.loss.adversarial, Objective::WganGp { .. });
+    let augmented = judged().filter(|(_, discriminator)| !discriminator.augment.is_empty());
+    StepInput {
+        samples,
+        choices: judged().map(|(space, _)| (*space, draw.choices(*space))).collect(),
+        mixes: judged().filter(|_| is_mixed).map(|(space, _)| (*space, draw.mixes(*space))).collect(),
+        augments: augmented.map(|(space, _)| (*space, draw.augments(*space))).collect(),
+        // The discriminators' own steps come first.
+        generators: (steps + 1).is_multiple_of(recipe.train.critic_steps),
+        lr: schedule::rate(recipe, draw.shown),
+    }
+}
+
+struct Draw<'a> {
+    recipe: &'a Recipe,
+    /// Images shown before.
+    shown: u64,
+    device: Device,
+}
+
+impl Draw<'_> {
+    /// The numbers, counted over the whole training, of the fakes that land in `space`.
+    fn landing(&self, space: Space) -> Range<u64> {
+        let arrows = self.recipe.generators.values().filter(|arrow| arrow.to == space).count() as u64;
+        self.shown * arrows..(self.shown + self.recipe.train.batch as u64) * arrows
+    }
+
+    /// One choice for each fake that lands in `space`.
+    fn choices(&self, space: Space) -> Vec<Choice> {
+        let (seed, pool) = (self.recipe.train.seed, self.recipe.loss.pool);
+        self.landing(space).map(|fake| Choice::draw(seed, space, fake, pool)).collect()
+    }
+
+    /// One number from 0 to 1 for each fake that lands in `space`, `[fakes, 1, 1, 1]`.
+    fn mixes(&self, space: Space) -> Tensor {
+        let counter = |fake| 2 * fake + space.side() as u64;
+        let draw = |fake| unit_f32(&mut stream(self.recipe.train.seed, Purpose::Mix, counter(fake)));
+        let drawn: Vec<f32> = self.landing(space).map(draw).collect();
+        Tensor::from_slice(&drawn).reshape([-1, 1, 1, 1]).to_device(self.device)
+    }
+
+    fn augments(&self, space: Space) -> Augments {
+        let drawn = |images: Range<u64>, usage: u64| {
+            let image = |image: u64| {
+                let counter = 3 * (2 * image + space.side() as u64) + usage;
+                let mut rng = stream(self.recipe.train.seed, Purpose::Augment, counter);
+                (0..NUMBERS).map(move |_| unit_f32(&mut rng))
+            };
+            let numbers: Vec<f32> = images.flat_map(image).collect();
+            Tensor::from_slice(&numbers).reshape([-1, NUMBERS]).to_device(self.device)
+        };
+        let real = self.shown..self.shown + self.recipe.train.batch as u64;
+        let fakes = || self.landing(space);
+        Augments { current: drawn(fakes(), 0), real: drawn(real, 1), shown: drawn(fakes(), 2) }
+    }
+}

@@ -1,0 +1,164 @@
+//! The way from a folder to new pictures, and from pairs to a translator, at the command line.
+
+use std::path::Path;
+
+use tch::Device;
+use translate::data::portraits::{Options, write_dataset};
+use translate::model;
+use translate::train::plan::{Plan, Request};
+
+const SMALL: [&str; 8] = [
+    "train.images=16",
+    "train.batch=4",
+    "data.size=16",
+    "data.load_size=16",
+    "sample.count=2",
+    "sample.every=8",
+    "checkpoint.every=8",
+    "generators.z_to_x.net.noise=5",
+];
+
+fn translate(args: &[&str]) -> Result<u8, translate::cli::Failure> {
+    translate::cli::run_on(["translate"].iter().chain(args))
+}
+
+/// The message of a command that is refused before it begins.
+fn refused(args: &[&str]) -> String {
+    let failure = translate(args).unwrap_err();
+    assert_eq!(failure.status, 2, "{args:?}: {failure}");
+    failure.to_string()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn a_folder_becomes_a_model_that_draws_the_same_pictures_for_the_same_seed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    write_dataset(&at("faces"), &Options { count: 6, size: 32, seed: 1, holdout: None }).unwrap();
+    let (faces, run) = (at("faces/anime"), at("run"));
+    let mut train = vec!["train", text(&faces), "-r", "dcgan-tiny", "--run", text(&run), "--device", "cpu"];
+    let sets = ["generators.z_to_x.net.width=4", "discriminators.x.net.width=4"];
+    train.extend(SMALL.iter().chain(&sets).flat_map(|set| ["--set", set]));
+    assert_eq!(translate(&train).unwrap(), 0);
+    let grid = image::open(run.join("samples/000000016.png")).unwrap();
+    // Two pictures of 16 in a row, 2 pixels after each and 2 before the group; rows likewise.
+    assert_eq!((grid.width(), grid.height()), (38, 38));
+
+    let sample = |out: &Path, more: &[&str]| {
+        let args = ["sample", text(&run), "-o", text(out), "--device", "cpu"];
+        translate(&[&args, more].concat())
+    };
+    let pictures = |out: &Path| -> Vec<Vec<u8>> {
+        (0..5).map(|i| image::open(out.join(format!("{i:05}.png"))).unwrap().into_rgb8().into_raw()).collect()
+    };
+    let (one, two, other) = (at("one"), at("two"), at("other"));
+    for (out, seed) in [(&one, "3"), (&two, "3"), (&other, "4")] {
+        assert_eq!(sample(out, &["-n", "5", "--seed", seed]).unwrap(), 0);
+    }
+    let (one, two, other) = (pictures(&one), pictures(&two), pictures(&other));
+    assert_eq!(one, two);
+    assert_ne!(one, other);
+    assert!(one.windows(2).all(|pair| pair[0] != pair[1]));
+
+    let file = at("grid.png");
+    assert_eq!(sample(&file, &["--grid", "-n", "3", "--interpolate", "4", "--truncate", "0.5"]).unwrap(), 0);
+    let grid = image::open(&file).unwrap();
+    assert_eq!((grid.width(), grid.height()), (4 * 18, 3 * 18 + 2));
+
+    let exists = refused(&["sample", text(&run), "-o", text(&file), "--grid"]);
+    assert!(exists.contains("grid.png` exists\nhint: "), "{exists}");
+    let exists = refused(&["sample", text(&run), "-o", text(&at("one")), "-n", "1"]);
+    assert!(exists.contains("00000.png` exists"), "{exists}");
+    let no_picture = refused(&["sample", text(&run), "-o", text(&at("grid")), "--grid"]);
+    assert!(no_picture.contains("expected a name that ends in `.png`"), "{no_picture}");
+    let no_translator = refused(&["apply", text(&run), text(&faces), "-o", text(&at("out"))]);
+    assert!(
+        no_translator.contains("draws `anime` from noise")
+            && no_translator.contains("hint: `translate sample")
+    );
+    assert!(!at("out").exists());
+}
+
+fn request(folders: &[&Path], recipe: &str) -> Request {
+    Request {
+        folders: folders.iter().map(|folder| folder.to_path_buf()).collect(),
+        recipe: Some(recipe.into()),
+        sets: Vec::new(),
+        run: Some("a run that is not there".into()),
+        names: None,
+        device: Device::Cpu,
+        cache: 1 << 30,
+        threads: 1,
+        dry_run: true,
+    }
+}
+
+#[test]
+fn pairs_come_from_stems_or_from_halves() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    write_dataset(&at("faces"), &Options { count: 3, size: 64, seed: 1, holdout: Some(4) }).unwrap();
+    let (photos, anime) = (at("faces/holdout/photos"), at("faces/holdout/anime"));
+    let lost = std::fs::read_dir(&anime).unwrap().map(|entry| entry.unwrap().path());
+    let lost = lost.filter(|path| path.extension().is_some_and(|e| e == "png")).min().unwrap();
+    let stem = lost.file_stem().unwrap().to_os_string();
+    std::fs::create_dir(at("both")).unwrap();
+    for entry in std::fs::read_dir(&anime).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(right) = image::open(&path) else { continue };
+        let left = image::open(photos.join(path.file_name().unwrap())).unwrap();
+        let mut both = image::RgbImage::new(128, 64);
+        image::imageops::replace(&mut both, &left.to_rgb8(), 0, 0);
+        image::imageops::replace(&mut both, &right.to_rgb8(), 64, 0);
+        both.save(at("both").join(path.file_name().unwrap())).unwrap();
+    }
+    std::fs::remove_file(&lost).unwrap();
+
+    let plan = Plan::new(&request(&[&photos, &anime], "pix2pix-tiny"), &|| {}).unwrap();
+    assert_eq!(plan.sides.epoch_length(), 3);
+    let alone: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();
+    let named = |text: &String| text.contains(stem.to_str().unwrap()) && text.contains("to pair it with");
+    assert!(alone.iter().any(named), "{alone:?}");
+
+    let halves = Plan::new(&request(&[&at("both")], "pix2pix-tiny"), &|| {}).unwrap();
+    assert_eq!(halves.sides.epoch_length(), 4);
+    assert_eq!(halves.domains.values().collect::<Vec<_>>(), ["both-left", "both-right"]);
+    let pairs = halves.sides.pairs.as_ref().unwrap();
+    let cut = pairs.fetch(1, [&halves.sides.datasets[0], &halves.sides.datasets[1]]).unwrap();
+    let whole = Plan::new(&request(&[&photos, &anime], "pix2pix-tiny"), &|| {}).unwrap();
+    let pairs = whole.sides.pairs.as_ref().unwrap();
+    // The lost file was the first, so that pair 1 of the halves is pair 0 of the folders.
+    let expected = pairs.fetch(0, [&whole.sides.datasets[0], &whole.sides.datasets[1]]).unwrap();
+    for side in 0..2 {
+        assert_eq!(cut[side].1, expected[side].1);
+    }
+
+    // The same persons under other names: nothing to pair.
+    let other = at("renamed");
+    std::fs::create_dir(&other).unwrap();
+    for (i, entry) in std::fs::read_dir(&anime).unwrap().enumerate() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "png") {
+            std::fs::copy(&path, other.join(format!("other{i}.png"))).unwrap();
+        }
+    }
+    let refused = Plan::new(&request(&[&photos, &other], "pix2pix-tiny"), &|| {}).unwrap_err().to_string();
+    assert!(refused.contains("has a partner of the same stem") && refused.contains("hint: "), "{refused}");
+    let refused = Plan::new(&request(&[&photos], "cyclegan"), &|| {}).unwrap_err().to_string();
+    assert!(refused.contains("needs 2 folder(s)"), "{refused}");
+}
+
+#[test]
+fn a_translator_draws_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("translator.safetensors");
+    crate::model::write_model(&file);
+    assert!(model::open(&file, Device::Cpu).is_ok());
+    let refused = refused(&["sample", text(&file), "-o", text(&folder.path().join("out"))]);
+    assert!(
+        refused.contains("translates between `photos` and `anime`") && refused.contains("translate apply")
+    );
+}

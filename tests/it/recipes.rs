@@ -1,0 +1,159 @@
+//! Every shipped recipe through the engine, at a small size: all its networks learn, and going on from what a checkpoint
+//! holds gives the bits of never having stopped. And what single recipes say of their terms.
+
+use std::collections::HashMap;
+
+use tch::{Device, Kind, Tensor};
+use translate::data::loader::Batch;
+use translate::loss::Objective;
+use translate::recipe::{DiscriminatorNet, GeneratorNet, PRESETS, Recipe, Space, resolve};
+use translate::train::draw::step_input;
+use translate::train::state::State;
+
+const SIZE: u32 = 32;
+const STEPS: u64 = 4;
+
+/// The recipe with networks and images as small as they can be.
+fn small(name: &str) -> Recipe {
+    let mut recipe = resolve(name, &[]).unwrap();
+    recipe.data.size = SIZE;
+    recipe.data.load_size = SIZE;
+    recipe.train.batch = 2;
+    recipe.train.images = 2 * STEPS;
+    recipe.train.critic_steps = recipe.train.critic_steps.min(2);
+    recipe.loss.pool = recipe.loss.pool.min(3);
+    for arrow in recipe.generators.values_mut() {
+        match &mut arrow.net {
+            GeneratorNet::Resnet(net) => (net.width, net.blocks) = (2, 1),
+            // Dropout is libtorch's, whose one generator other tests draw from meanwhile.
+            GeneratorNet::Unet(net) => (net.width, net.downs, net.dropout) = (2, 5, false),
+            GeneratorNet::Dcgan(net) => (net.width, net.noise) = (2, 3),
+            GeneratorNet::Residual(net) => (net.width, net.noise) = (2, 3),
+        }
+    }
+    for judge in recipe.discriminators.values_mut() {
+        match &mut judge.net {
+            DiscriminatorNet::Patch(net) => net.width = 2,
+            DiscriminatorNet::Pixel(net) => net.width = 2,
+            DiscriminatorNet::Dcgan(net) => net.width = 2,
+            DiscriminatorNet::Residual(net) => net.width = 2,
+        }
+    }
+    recipe.validate().unwrap_or_else(|error| panic!("{name}: {error}"));
+    recipe
+}
+
+/// Batch number `index`, of images that only it has.
+fn loaded(recipe: &Recipe, index: u64) -> Batch {
+    let bytes = recipe.train.batch * (SIZE * SIZE * 3) as usize;
+    let side =
+        |side: usize| (0..bytes).map(|i| ((i * 37 + side * 91) as u64 * (index + 3) % 251) as u8).collect();
+    let sides = recipe.spaces().len();
+    Batch { index, sides: (0..sides).map(side).collect(), items: vec![vec![0, 1]; sides] }
+}
+
+fn train(recipe: &Recipe, state: &mut State, steps: std::ops::Range<u64>) {
+    for index in steps {
+        let input = step_input(recipe, &loaded(recipe, index), index, Device::Cpu);
+        state.advance(&input).unwrap();
+    }
+}
+
+fn copies(state: &State) -> HashMap<String, Tensor> {
+    state.tensors().into_iter().map(|(name, tensor)| (name, tensor.copy())).collect()
+}
+
+/// A new state with everything as in `saved`.
+fn restored(recipe: &Recipe, saved: &HashMap<String, Tensor>) -> State {
+    let mut state = State::new(recipe, Device::Cpu).unwrap();
+    state.restore(saved).unwrap();
+    state
+}
+
+/// Whether it is what a discriminator adds to every verdict, which is on both sides of a Wasserstein loss, and of a hinge
+/// loss while verdicts are small, and so has no slope.
+fn is_cancelled(recipe: &Recipe, name: &str, tensor: &Tensor) -> bool {
+    let is_linear = matches!(
+        recipe.loss.adversarial,
+        Objective::Wgan { .. } | Objective::WganGp { .. } | Objective::Hinge {}
+    );
+    is_linear && name.starts_with("discriminators.") && tensor.size() == [1]
+}
+
+#[test]
+fn every_recipe_learns_and_goes_on_with_equal_bits() {
+    for preset in PRESETS {
+        let (name, recipe) = (preset.name, small(preset.name));
+        let mut straight = State::new(&recipe, Device::Cpu).unwrap();
+        let start = copies(&straight);
+        let mut broken = restored(&recipe, &start);
+        train(&recipe, &mut straight, 0..STEPS);
+        train(&recipe, &mut broken, 0..STEPS / 2);
+        let mut resumed = restored(&recipe, &copies(&broken));
+        drop(broken);
+        train(&recipe, &mut resumed, STEPS / 2..STEPS);
+
+        assert!(straight.is_finite(), "{name}");
+        let (expected, got) = (copies(&straight), copies(&resumed));
+        assert_eq!(expected.len(), got.len(), "{name}");
+        for (tensor, expected) in &expected {
+            assert_eq!(*expected, got[tensor], "{name}: {tensor}");
+        }
+        for (tensor, _) in straight.step.graph.parameters("") {
+            let moved = expected[&tensor] != start[&tensor];
+            assert!(moved || is_cancelled(&recipe, &tensor, &start[&tensor]), "{name}: {tensor} never moved");
+        }
+    }
+}
+
+/// The terms of `pix2pix` before its first step, from its networks alone.
+#[test]
+fn pix2pix_judges_the_result_beside_its_source() {
+    let recipe = small("pix2pix");
+    let mut state = State::new(&recipe, Device::Cpu).unwrap();
+    let input = step_input(&recipe, &loaded(&recipe, 0), 0, Device::Cpu);
+    let (x, y) = (&input.samples[&Space::X], &input.samples[&Space::Y]);
+    let graph = &state.step.graph;
+    let (fake, verdicts) = tch::no_grad(|| {
+        let fake = graph.generators["x_to_y"].net.forward(x, true);
+        let judge = &graph.discriminators[&Space::Y].net;
+        let both = |image: &Tensor| judge.forward(&Tensor::cat(&[x, image], 1), true);
+        let verdicts = [both(y), both(&fake)];
+        (fake, verdicts)
+    });
+    let softplus = |verdicts: Tensor| (verdicts.exp() + 1.0).log().mean(Kind::Float).double_value(&[]);
+    let expected = [
+        ("adversarial.x_to_y", softplus(-&verdicts[1])),
+        ("paired.x_to_y", (&fake - y).abs().mean(Kind::Float).double_value(&[])),
+        ("discriminator.y", softplus(-&verdicts[0]) + softplus(verdicts[1].shallow_clone())),
+    ];
+    let terms = state.step.run(&input).unwrap();
+    for (name, expected) in expected {
+        let got = terms[name].double_value(&[]);
+        assert!((got - expected).abs() < 1e-5, "{name}: {got}, not {expected}");
+    }
+    assert!(!terms.keys().any(|name| name.starts_with("cycle") || name.starts_with("identity")));
+}
+
+/// Every objective and regulariser works in the translator's recipe.
+#[test]
+fn cyclegan_trains_by_every_objective() {
+    for kind in ["minimax", "non-saturating", "lsgan", "hinge", "wgan", "wgan-gp"] {
+        let mut recipe = small("cyclegan");
+        recipe.loss.adversarial = serde_json::from_value(serde_json::json!({ "kind": kind })).unwrap();
+        recipe.loss.r1 = 1.0;
+        for judge in recipe.discriminators.values_mut() {
+            judge.spectral_norm = true;
+            judge.augment =
+                serde_json::from_value(serde_json::json!(["color", "translation", "cutout"])).unwrap();
+        }
+        recipe.validate().unwrap();
+        let mut state = State::new(&recipe, Device::Cpu).unwrap();
+        train(&recipe, &mut state, 0..2);
+        assert!(state.is_finite(), "{kind}");
+        let clipped = matches!(recipe.loss.adversarial, Objective::Wgan { .. });
+        let most = state.step.graph.parameters("discriminators.");
+        let most = most.iter().map(|(_, w)| w.abs().max().double_value(&[])).fold(0.0, f64::max);
+        assert_eq!(clipped, most <= 0.01, "{kind}: {most}");
+    }
+}
