@@ -13,6 +13,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use indexmap::IndexMap;
 use tch::{Device, Kind, Tensor};
+use translate::data::condition::Conditions;
 use translate::nets::Graph;
 use translate::recipe::{DiscriminatorNet, GeneratorNet, Recipe, Space, resolve};
 use translate::train::pool::Choice;
@@ -72,7 +73,7 @@ struct Ours {
 impl Ours {
     fn new(recipe: &Recipe) -> Self {
         tch::manual_seed(0);
-        let step = Step::new(recipe, Graph::build(recipe, Device::Cpu));
+        let step = Step::new(recipe, Graph::build(recipe, &Conditions::new(), Device::Cpu));
         Self { step, recipe: recipe.clone(), shown: 0 }
     }
 
@@ -92,6 +93,8 @@ impl Ours {
             choices: spaces.map(choice).into(),
             mixes: IndexMap::new(),
             augments: IndexMap::new(),
+            conditions: IndexMap::new(),
+            mismatched: IndexMap::new(),
             generators: true,
             lr: self.recipe.optim.lr,
         };

@@ -45,6 +45,10 @@ pub enum Purpose {
     Augment = 16,
     /// Noise `z` of a picture that is asked for, in sample grids too. Counter: the picture.
     Sample = 17,
+    /// Which of its captions an image is shown with. Counter: the sample.
+    Caption = 18,
+    /// The condition of another image that goes with a sample. Counter: the sample.
+    Mismatch = 19,
 }
 
 /// The generator for one choice: `ChaCha8` under a key made of `seed`, `purpose` and `counter`.

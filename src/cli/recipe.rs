@@ -37,7 +37,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     match &args.command {
         Command::List => {
             for preset in PRESETS {
-                print(format!("{:<16}{}", preset.name, resolve(preset.name, &[])?.about));
+                print(format!("{:<28}{}", preset.name, resolve(preset.name, &[])?.about));
             }
         }
         Command::Show { recipe, sets, resolved } if *resolved || !sets.is_empty() => {

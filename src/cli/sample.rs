@@ -10,13 +10,15 @@ use super::{Failure, at_least_one, print};
 use crate::data::encode::{Format, encode};
 use crate::data::grid::grid;
 use crate::device;
-use crate::model;
+use crate::model::{self, Asked};
 
 /// Draw new pictures with a model that was trained from noise
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   translate sample models/anime -o drawn -n 100
   translate sample models/anime -o drawn.png --grid --seed 7
+  translate sample models/digits -o threes -n 100 --label 3
+  translate sample models/faces -o red.png --grid --text 'red eyes, black hair'
   translate sample models/anime -o ways.png --grid --interpolate 8")]
 pub struct Args {
     /// A run folder or a model file
@@ -27,6 +29,12 @@ pub struct Args {
     /// Pictures to draw, or ways with `--interpolate`; by default 64, or 8 ways
     #[arg(short = 'n', long, value_name = "N", value_parser = at_least_one)]
     count: Option<usize>,
+    /// The class to draw; by default each in turn
+    #[arg(long, value_name = "NAME", conflicts_with = "text")]
+    label: Option<String>,
+    /// What to draw, in words that the captions of the training had
+    #[arg(long, value_name = "WORDS")]
+    text: Option<String>,
     /// The same seed gives the same pictures
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -71,6 +79,12 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         (sampler.noise(seed, count, truncate), (count as f64).sqrt().ceil() as usize)
     };
     let count = noise.size()[0] as usize;
+    let asked = match (&args.label, &args.text) {
+        (Some(label), _) => Asked::Label(label),
+        (None, Some(text)) => Asked::Text(text),
+        (None, None) => Asked::Nothing,
+    };
+    let condition = sampler.condition(&asked, count, columns)?;
     let files = match format {
         Some(_) => vec![args.output.clone()],
         None => (0..count).map(|i| args.output.join(format!("{i:05}.png"))).collect(),
@@ -80,7 +94,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         return Err(anyhow::anyhow!("`{}` exists\n{hint}", there.display()).into());
     }
     tell(format_args!("drawing {count} pictures of {} on {}", sampler.domain(), device::name(device)));
-    let pictures = sampler.draw(&noise)?;
+    let pictures = sampler.draw(&noise, condition.as_ref())?;
     if let Some(format) = format {
         write(&rows(&pictures, columns), format, &args.output)?;
     } else {

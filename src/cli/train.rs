@@ -7,6 +7,7 @@ use indicatif::ProgressBar;
 
 use super::progress::{Counter, bar, in_words, say, tell, warn};
 use super::{Failure, print, thread_count};
+use crate::data::condition::Known;
 use crate::device;
 use crate::nets::Graph;
 use crate::recipe::to_yaml;
@@ -100,6 +101,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         return Ok(0);
     }
     let (root, draws) = (plan.root.clone(), plan.recipe.noise().is_some());
+    let asks_for_text = plan.conditioned.values().any(|side| matches!(side.known, Known::Words(_)));
     let signals = Signals::listen()?;
     let mut screen = Screen::new(&plan);
     let mut trainer = Trainer::open(plan, std::env::args().collect())?;
@@ -113,7 +115,8 @@ pub fn run(args: Args) -> Result<u8, Failure> {
             ));
             let root = root.display();
             if draws {
-                tell(format_args!("next: translate sample {root} -o drawn.png --grid"));
+                let asked = if asks_for_text { " --text \"…\"" } else { "" };
+                tell(format_args!("next: translate sample {root} -o drawn.png --grid{asked}"));
             } else {
                 tell(format_args!("next: translate apply {root} FOLDER -o OUT"));
             }
@@ -145,10 +148,17 @@ fn tell_plan(plan: &Plan) -> Result<(), Failure> {
             side.kept()
         ));
     }
+    for (space, side) in &plan.conditioned {
+        let known = match &side.known {
+            Known::Classes(names) => format!("{} classes", names.len()),
+            Known::Words(vocabulary) => format!("captions of {} words", vocabulary.words().len()),
+        };
+        tell(format_args!("{}         {known}", space.name()));
+    }
     if let Some(pairs) = &plan.sides.pairs {
         tell(format_args!("pairs     {}", pairs.len()));
     }
-    let graph = guard("cpu", || Graph::build(recipe, tch::Device::Cpu))?;
+    let graph = guard("cpu", || Graph::build(recipe, &plan.conditions(), tch::Device::Cpu))?;
     let count =
         |net: &crate::nets::Network| format!("{:.2} M parameters", net.parameter_count() as f64 / 1e6);
     for (name, node) in &graph.generators {

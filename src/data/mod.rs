@@ -1,6 +1,7 @@
-//! Images on disk and on their way to the network: finding, reading, writing, resizing and sampling them, and the
-//! renderer of the demo portraits.
+//! Images on disk and on their way to the network: finding, reading, writing, resizing and sampling them, what is said of
+//! them (classes and captions), and the renderer of the demo portraits.
 
+pub mod condition;
 pub mod convert;
 pub mod dataset;
 pub mod decode;

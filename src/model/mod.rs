@@ -10,13 +10,14 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
+use crate::data::condition::{Conditions, TextError};
 use crate::device;
 use crate::nets::{GeneratorNode, Graph};
 use crate::recipe::{Precision, Recipe, RecipeError, Space, closest, from_yaml, to_yaml};
 use crate::torch::store::{StoreError, Stored, read, write};
 use crate::torch::{TorchError, guard};
 
-pub use sampler::Sampler;
+pub use sampler::{Asked, Sampler};
 pub use translator::Translator;
 
 /// The file's name in a run folder.
@@ -44,6 +45,17 @@ pub struct Training {
     pub data: IndexMap<String, u64>,
     /// Program and version.
     pub program: String,
+}
+
+/// What a model file says of itself beside its recipe.
+#[derive(Debug, Clone, PartialEq)]
+pub struct About {
+    /// The names of its spaces.
+    pub domains: Domains,
+    /// What its conditioned spaces can be asked for.
+    pub conditions: Conditions,
+    /// How it came to be.
+    pub training: Training,
 }
 
 /// Why a model cannot be opened or used.
@@ -119,6 +131,27 @@ pub enum ModelError {
         /// What it draws.
         domain: String,
     },
+    /// A class that the model does not know.
+    #[error("the model knows no class `{asked}`; it draws {known}{closest}")]
+    Label {
+        /// What was asked for.
+        asked: String,
+        /// What there is.
+        known: String,
+        /// `; did you mean …?`, or empty.
+        closest: String,
+    },
+    /// A text that the model cannot read.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// A condition of another kind than the model's, or none where it needs one.
+    #[error("the model {knows}\nhint: {hint}")]
+    Condition {
+        /// What it can be asked for.
+        knows: String,
+        /// What to write instead.
+        hint: String,
+    },
     /// `--to` a domain that the model does not make.
     #[error("the model makes no `{asked}`; it translates to {known}{closest}")]
     Domain {
@@ -138,6 +171,8 @@ pub struct Model {
     pub recipe: Recipe,
     /// The names of its spaces.
     pub domains: Domains,
+    /// What its conditioned spaces can be asked for.
+    pub conditions: Conditions,
     /// How it came to be.
     pub training: Training,
     /// Its generators.
@@ -148,13 +183,7 @@ pub struct Model {
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn save(
-    path: &Path,
-    graph: &Graph,
-    recipe: &Recipe,
-    domains: &Domains,
-    training: &Training,
-) -> Result<(), StoreError> {
+pub fn save(path: &Path, graph: &Graph, recipe: &Recipe, about: &About) -> Result<(), StoreError> {
     let kind = match recipe.model.precision {
         Precision::F32 => Kind::Float,
         Precision::F16 => Kind::Half,
@@ -167,8 +196,9 @@ pub fn save(
         ("format".to_string(), "pt".to_string()),
         ("translate".to_string(), FORMAT.to_string()),
         ("recipe".to_string(), to_yaml(recipe).unwrap_or_default()),
-        ("domains".to_string(), text(serde_json::to_string(domains))),
-        ("training".to_string(), text(serde_json::to_string(training))),
+        ("domains".to_string(), text(serde_json::to_string(&about.domains))),
+        ("conditions".to_string(), text(serde_json::to_string(&about.conditions))),
+        ("training".to_string(), text(serde_json::to_string(&about.training))),
     ]);
     write(path, &tensors, metadata)
 }
@@ -198,9 +228,19 @@ pub fn open(path: &Path, device: Device) -> Result<Model, ModelError> {
     }
     let training =
         serde_json::from_str(text("training")?).map_err(|error| foreign("training", format!(": {error}")))?;
-    let graph = guard(&device::name(device), || Graph::build_generators(&recipe, device))?;
+    let conditions = match stored.metadata.get("conditions") {
+        None => Conditions::new(),
+        Some(text) => {
+            serde_json::from_str(text).map_err(|error| foreign("conditions", format!(": {error}")))?
+        }
+    };
+    if let Some(space) = recipe.conditions.keys().find(|space| !conditions.contains_key(*space)) {
+        return Err(foreign("conditions", format!(": nothing for `{}`", space.name())));
+    }
+    let build = || Graph::build_generators(&recipe, &conditions, device);
+    let graph = guard(&device::name(device), build)?;
     fill(&graph, &stored, path, device)?;
-    Ok(Model { recipe, domains, training, graph })
+    Ok(Model { recipe, domains, conditions, training, graph })
 }
 
 /// The model file itself for a run folder.

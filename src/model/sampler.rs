@@ -4,22 +4,36 @@ use image::RgbImage;
 use tch::{Device, Kind, Tensor};
 
 use super::{Model, ModelError};
+use crate::data::condition::Known;
 use crate::data::convert::to_images;
 use crate::data::noise::{noise, truncated_noise};
 use crate::device;
 use crate::nets::Network;
 use crate::random::Purpose;
-use crate::recipe::Space;
+use crate::recipe::{Space, closest};
 use crate::torch::{TorchError, guard};
 
 /// Pictures drawn in one call of the network.
 const BATCH: i64 = 64;
+
+/// What is asked of a model.
+#[derive(Debug, Clone, Copy)]
+pub enum Asked<'a> {
+    /// Nothing in particular.
+    Nothing,
+    /// A class.
+    Label(&'a str),
+    /// What a text says.
+    Text(&'a str),
+}
 
 /// One generator of a model, from noise, on its device.
 #[derive(Debug)]
 pub struct Sampler<'m> {
     net: &'m Network,
     domain: &'m str,
+    /// What it can be asked for.
+    known: Option<&'m Known>,
     /// Numbers of noise in a sample.
     width: i64,
     device: Device,
@@ -36,7 +50,8 @@ impl Model {
             let domains = self.domains.values().map(|domain| format!("`{domain}`")).collect::<Vec<_>>();
             return Err(ModelError::NoSampler { domains: domains.join(" and ") });
         };
-        Ok(Sampler { net: &node.net, domain: &self.domains[&node.to], width, device })
+        let known = self.conditions.get(&node.to);
+        Ok(Sampler { net: &node.net, domain: &self.domains[&node.to], known, width, device })
     }
 }
 
@@ -65,17 +80,78 @@ impl Sampler<'_> {
         Tensor::stack(&all, 1).flatten(0, 1)
     }
 
-    /// Draws a picture for each row of `noise` `[count, width]`.
+    /// What the network is to be given for each of `count` pictures; none where the model has no conditions. Where nothing
+    /// is asked of a model of classes, it is one class after another, each for a run of `row` pictures.
+    ///
+    /// # Errors
+    /// The model does not know what is asked for, or has to be asked for something.
+    pub fn condition(
+        &self,
+        asked: &Asked<'_>,
+        count: usize,
+        row: usize,
+    ) -> Result<Option<Tensor>, ModelError> {
+        let quoted =
+            |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let refuse = |knows: String, hint: String| Err(ModelError::Condition { knows, hint });
+        let conditions = match (self.known, asked) {
+            (None, Asked::Nothing) => return Ok(None),
+            (None, _) => {
+                let hint =
+                    "leave `--label` and `--text` away; a recipe with `conditions` can be asked for more";
+                return refuse(format!("draws `{}` and knows no classes or words", self.domain), hint.into());
+            }
+            (Some(Known::Classes(names)), Asked::Nothing) => {
+                (0..count).map(|i| vec![(i / row.max(1) % names.len()) as i64]).collect()
+            }
+            (Some(Known::Classes(names)), Asked::Label(label)) => {
+                let place = names.iter().position(|name| name == label);
+                let place = place.ok_or_else(|| unknown_label(label, names))?;
+                vec![vec![place as i64]; count]
+            }
+            (Some(Known::Classes(names)), Asked::Text(_)) => {
+                return refuse(
+                    format!("knows classes, not words: {}", quoted(names)),
+                    "`--label NAME`".into(),
+                );
+            }
+            (Some(known @ Known::Words(vocabulary)), asked) => {
+                let Asked::Text(text) = asked else {
+                    let words = &vocabulary.words()[..vocabulary.words().len().min(12)];
+                    let knows = format!("draws what a text says, in words such as {}", quoted(words));
+                    return refuse(knows, "`--text \"…\"`".into());
+                };
+                vocabulary.check(text)?;
+                return Ok(Some(known.tensor(&vec![vocabulary.tokens(text); count])));
+            }
+        };
+        Ok(self.known.map(|known| known.tensor(&conditions)))
+    }
+
+    /// Draws a picture for each row of `noise` `[count, width]`, with its [`condition`](Self::condition).
     ///
     /// # Errors
     /// libtorch's, such as memory that does not suffice.
-    pub fn draw(&self, noise: &Tensor) -> Result<Vec<RgbImage>, TorchError> {
+    pub fn draw(&self, noise: &Tensor, condition: Option<&Tensor>) -> Result<Vec<RgbImage>, TorchError> {
+        let batch = |first: i64| {
+            let count = BATCH.min(noise.size()[0] - first);
+            let part = |all: &Tensor| all.narrow(0, first, count).to_device(self.device);
+            let condition = condition.map(part);
+            to_images(&self.net.forward_given(&part(noise), condition.as_ref(), false))
+        };
         let draw = || {
-            let batch = |noise: &Tensor| to_images(&self.net.forward(&noise.to_device(self.device), false));
-            tch::no_grad(|| noise.split(BATCH, 0).iter().flat_map(batch).collect())
+            let firsts = (0..noise.size()[0]).step_by(BATCH as usize);
+            tch::no_grad(|| firsts.flat_map(batch).collect())
         };
         guard(&device::name(self.device), draw)
     }
+}
+
+fn unknown_label(asked: &str, names: &[String]) -> ModelError {
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    let closest = closest(asked, &all).map_or_else(String::new, |best| format!("; did you mean `{best}`?"));
+    let known = all.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    ModelError::Label { asked: asked.into(), known, closest }
 }
 
 /// The point that lies `part` of the way along the great circle from `a` to `b` `[rows, width]` (White 2016,

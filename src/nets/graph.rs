@@ -1,60 +1,95 @@
 //! A recipe's graph, built: its generators and discriminators with their weights.
 
 use indexmap::IndexMap;
-use tch::nn::VarStore;
+use tch::nn::{Path, VarStore};
 use tch::{Device, Tensor};
 
 use super::augment::{Augmentation, augment};
+use super::encoder::{self, Encoder};
 use super::layers::{Judged, Net};
 use super::{dcgan, patch, pixel, residual, resnet, unet};
-use crate::recipe::{Arrow, Discriminator, DiscriminatorNet, GeneratorNet, Recipe, Space};
+use crate::data::condition::{Conditions, Known};
+use crate::recipe::{Arrow, Condition, Discriminator, DiscriminatorNet, GeneratorNet, Recipe, Space};
 
 /// A built network and its weights.
 #[derive(Debug)]
 pub struct Network {
     vars: VarStore,
+    /// Reads the condition, where there is one.
+    encoder: Option<Encoder>,
     module: Box<dyn Net>,
     per_image: bool,
+}
+
+/// How a network is to read conditions, and what they are.
+#[derive(Debug, Clone, Copy)]
+pub struct Encoding<'a> {
+    /// The recipe's part.
+    pub condition: &'a Condition,
+    /// The data's part.
+    pub known: &'a Known,
+}
+
+impl Encoding<'_> {
+    fn build(self, p: &Path) -> Encoder {
+        match self.condition {
+            Condition::Label { width, .. } => encoder::label(p, self.known.rows(), *width),
+            Condition::Text { encoder, .. } => encoder::text(p, encoder, self.known.rows()),
+        }
+    }
 }
 
 impl Network {
     /// Builds a generator on the CPU, so that libtorch's seed gives the same weights whatever the device. `size` is the
     /// height and width of its images, for networks that are made for one size.
-    pub fn generator(net: &GeneratorNet, size: u32) -> Self {
+    /// With an `encoding` it takes conditions.
+    pub fn generator(net: &GeneratorNet, size: u32, encoding: Option<Encoding<'_>>) -> Self {
         let vars = VarStore::new(Device::Cpu);
         let p = &vars.root();
+        let encoder = encoding.map(|encoding| encoding.build(&(p / "encoder")));
+        let inputs = |noise: i64| noise + encoder.as_ref().map_or(0, Encoder::width);
         let (module, norm): (Box<dyn Net>, _) = match net {
             GeneratorNet::Resnet(config) => (Box::new(resnet::resnet(p, config)), config.norm),
             GeneratorNet::Unet(config) => (Box::new(unet::unet(p, config)), config.norm),
             GeneratorNet::Dcgan(config) => {
-                (Box::new(dcgan::generator(p, config, config.noise, size)), config.norm)
+                (Box::new(dcgan::generator(p, config, inputs(config.noise), size)), config.norm)
             }
             GeneratorNet::Residual(config) => {
-                (Box::new(residual::generator(p, config, config.noise, size)), config.norm)
+                (Box::new(residual::generator(p, config, inputs(config.noise), size)), config.norm)
             }
         };
-        Self { vars, module, per_image: norm.is_per_image() }
+        Self { vars, encoder, module, per_image: norm.is_per_image() }
     }
 
     /// Builds a discriminator, likewise.
-    pub fn discriminator(discriminator: &Discriminator, size: u32) -> Self {
+    pub fn discriminator(discriminator: &Discriminator, size: u32, encoding: Option<Encoding<'_>>) -> Self {
         let vars = VarStore::new(Device::Cpu);
         let p = &vars.root();
+        let encoder = encoding.map(|encoding| encoding.build(&(p / "encoder")));
         let channels = if discriminator.sees_source { 6 } else { 3 };
-        let judged = Judged { channels, size, condition: None, spectral_norm: discriminator.spectral_norm };
+        let condition = encoder.as_ref().map(Encoder::width);
+        let judged = Judged { channels, size, condition, spectral_norm: discriminator.spectral_norm };
         let module: Box<dyn Net> = match &discriminator.net {
             DiscriminatorNet::Patch(config) => Box::new(patch::patch(p, config, judged)),
             DiscriminatorNet::Pixel(config) => Box::new(pixel::pixel(p, config, judged)),
             DiscriminatorNet::Dcgan(config) => Box::new(dcgan::discriminator(p, config, judged)),
             DiscriminatorNet::Residual(config) => Box::new(residual::discriminator(p, config, judged)),
         };
-        Self { vars, module, per_image: discriminator.net.is_per_image() }
+        Self { vars, encoder, module, per_image: discriminator.net.is_per_image() }
     }
 
     /// Applies the network; `train` decides between batch and running statistics, about dropout, and whether spectral
     /// norm's power iteration goes on.
     pub fn forward(&self, xs: &Tensor, train: bool) -> Tensor {
-        self.module.forward(xs, None, train)
+        self.forward_given(xs, None, train)
+    }
+
+    /// As [`forward`](Self::forward), given a condition of each sample: labels `[batch]` or tokens `[batch, length]`.
+    /// Networks that were built without ignore it.
+    pub fn forward_given(&self, xs: &Tensor, condition: Option<&Tensor>, train: bool) -> Tensor {
+        let encoded =
+            self.encoder.as_ref().zip(condition).map(|(encoder, condition)| encoder.forward(condition));
+        self.module.forward(xs, encoded.as_ref(), train)
     }
 
     /// Whether an image's result depends on that image alone, so that two calls can be joined into one.
@@ -108,11 +143,6 @@ impl DiscriminatorNode {
     pub fn augmented(&self, seen: &Tensor, random: Option<&Tensor>) -> Tensor {
         random.map_or_else(|| seen.shallow_clone(), |random| augment(seen, &self.augment, random))
     }
-
-    /// The verdicts of a training step on what is shown.
-    pub fn verdicts(&self, seen: &Tensor, random: Option<&Tensor>) -> Tensor {
-        self.net.forward(&self.augmented(seen, random), true)
-    }
 }
 
 /// Every network of a recipe.
@@ -126,12 +156,13 @@ pub struct Graph {
 
 impl Graph {
     /// Builds all networks of a recipe, freshly initialised as a function of its seed, the same on every device.
-    pub fn build(recipe: &Recipe, device: Device) -> Self {
+    pub fn build(recipe: &Recipe, conditions: &Conditions, device: Device) -> Self {
         let seed = recipe.train.seed;
-        let mut graph = Self { generators: build_generators(recipe, seed), ..Self::empty() };
+        let mut graph = Self { generators: build_generators(recipe, conditions, seed), ..Self::empty() };
         for (i, (space, discriminator)) in recipe.discriminators.iter().enumerate() {
             tch::manual_seed(network_seed(seed, 1000 + i));
-            let net = Network::discriminator(discriminator, recipe.data.size);
+            let net =
+                Network::discriminator(discriminator, recipe.data.size, encoding(recipe, conditions, *space));
             let Discriminator { sees_source, augment, .. } = discriminator.clone();
             graph.discriminators.insert(*space, DiscriminatorNode { net, sees_source, augment });
         }
@@ -140,8 +171,8 @@ impl Graph {
     }
 
     /// Builds the generators alone, for a model that is only applied.
-    pub fn build_generators(recipe: &Recipe, device: Device) -> Self {
-        let mut graph = Self { generators: build_generators(recipe, 0), ..Self::empty() };
+    pub fn build_generators(recipe: &Recipe, conditions: &Conditions, device: Device) -> Self {
+        let mut graph = Self { generators: build_generators(recipe, conditions, 0), ..Self::empty() };
         graph.move_to(device);
         graph
     }
@@ -185,10 +216,15 @@ fn network_seed(seed: u64, network: usize) -> i64 {
     (seed as i64).wrapping_mul(1_000_003).wrapping_add(network as i64)
 }
 
-fn build_generators(recipe: &Recipe, seed: u64) -> IndexMap<String, GeneratorNode> {
+fn encoding<'a>(recipe: &'a Recipe, conditions: &'a Conditions, space: Space) -> Option<Encoding<'a>> {
+    let (condition, known) = recipe.conditions.get(&space).zip(conditions.get(&space))?;
+    Some(Encoding { condition, known })
+}
+
+fn build_generators(recipe: &Recipe, conditions: &Conditions, seed: u64) -> IndexMap<String, GeneratorNode> {
     let build = |(i, (name, arrow)): (usize, (&String, &Arrow))| {
         tch::manual_seed(network_seed(seed, i));
-        let net = Network::generator(&arrow.net, recipe.data.size);
+        let net = Network::generator(&arrow.net, recipe.data.size, encoding(recipe, conditions, arrow.to));
         (name.clone(), GeneratorNode { from: arrow.from, to: arrow.to, net })
     };
     recipe.generators.iter().enumerate().map(build).collect()

@@ -3,6 +3,7 @@
 
 pub mod augment;
 pub mod dcgan;
+pub mod encoder;
 mod graph;
 mod layers;
 pub mod patch;
@@ -11,5 +12,5 @@ pub mod residual;
 pub mod resnet;
 pub mod unet;
 
-pub use graph::{DiscriminatorNode, GeneratorNode, Graph, Network};
+pub use graph::{DiscriminatorNode, Encoding, GeneratorNode, Graph, Network};
 pub use layers::{Judged, Norm};

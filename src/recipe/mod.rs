@@ -1,18 +1,17 @@
 //! Recipes: what is trained, as a small graph in YAML that people share. This room reads them (`resolve`), defines
-//! their fields (`schema`), checks ranges and combinations (`validate`), and holds the shipped ones (`presets`).
+//! their fields (`schema`, and `graph` for its graph), checks ranges and combinations (`validate`), and holds the shipped ones (`presets`).
 //!
 //! A recipe names no path, so the same file trains on anybody's folders.
 
 mod diff;
+mod graph;
 mod presets;
 mod resolve;
 mod schema;
 mod validate;
 
 pub use diff::{Difference, diff};
+pub use graph::{Arrow, Condition, Discriminator, DiscriminatorNet, GeneratorNet, Space};
 pub use presets::{PRESETS, Preset};
 pub use resolve::{RecipeError, closest, from_yaml, load, resolve, to_yaml};
-pub use schema::{
-    Arrow, Checkpoint, Data, Discriminator, DiscriminatorNet, GeneratorNet, Log, Loss, Model, Optim,
-    Precision, Recipe, Sample, Space, Train,
-};
+pub use schema::{Checkpoint, Data, Log, Loss, Model, Optim, Precision, Recipe, Sample, Train};

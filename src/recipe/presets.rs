@@ -35,4 +35,10 @@ presets![
     "wgan-gp",
     "wgan-gp-tiny",
     "sngan",
+    "cgan",
+    "cgan-tiny",
+    "text-gan",
+    "text-gan-tiny",
+    "text-gan-transformer",
+    "text-gan-transformer-tiny",
 ];

@@ -3,10 +3,9 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use super::graph::{Arrow, Condition, Discriminator, Space};
 use crate::data::resize::Resize;
 use crate::loss::Objective;
-use crate::nets::augment::Augmentation;
-use crate::nets::{dcgan, patch, pixel, residual, resnet, unet};
 
 /// The newest recipe format that this program reads.
 pub const FORMAT: u32 = 1;
@@ -22,6 +21,9 @@ pub struct Recipe {
     pub about: String,
     /// How images become crops.
     pub data: Data,
+    /// What is known of a space's images beside their pixels; every network that draws or judges them is given it.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub conditions: IndexMap<Space, Condition>,
     /// The arrows of the graph by name. Names are free; weights are stored below them.
     pub generators: IndexMap<String, Arrow>,
     /// One discriminator for each space that an arrow lands in.
@@ -47,38 +49,6 @@ pub struct Recipe {
     pub model: Model,
 }
 
-/// Where samples come from: the first folder is `x`, the second is `y`, and `z` is noise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Space {
-    /// Images of the first folder.
-    X,
-    /// Images of the second folder.
-    Y,
-    /// Noise: independent normal numbers of mean 0 and variance 1.
-    Z,
-}
-
-impl Space {
-    /// Its number, from 0: for a space of images the position of its folder on the command line.
-    pub const fn side(self) -> usize {
-        match self {
-            Self::X => 0,
-            Self::Y => 1,
-            Self::Z => 2,
-        }
-    }
-
-    /// `x`, `y` or `z`, as in a recipe.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::X => "x",
-            Self::Y => "y",
-            Self::Z => "z",
-        }
-    }
-}
-
 /// How images become crops: resize to `load_size`, cut `size`, flip. Values in pixels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,64 +67,6 @@ pub struct Data {
     /// right, of the images of one folder. Both are cropped and mirrored alike.
     #[serde(default)]
     pub paired: bool,
-}
-
-/// A generator: an arrow from one space to another.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Arrow {
-    /// The space it reads.
-    pub from: Space,
-    /// The space it writes.
-    pub to: Space,
-    /// Its network.
-    pub net: GeneratorNet,
-}
-
-/// A discriminator of one space.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Discriminator {
-    /// Its network.
-    pub net: DiscriminatorNet,
-    /// Whether it sees the image's source beside it, which wants paired data (Isola et al. 2017).
-    #[serde(default)]
-    pub sees_source: bool,
-    /// Whether every weight is divided by its largest singular value, so that the network stays Lipschitz (Miyato et al.
-    /// 2018).
-    #[serde(default)]
-    pub spectral_norm: bool,
-    /// Changes at random to all that it sees (Zhao et al. 2020), for small folders.
-    #[serde(default)]
-    pub augment: Vec<Augmentation>,
-}
-
-/// The networks that a generator can be.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum GeneratorNet {
-    /// Residual blocks between two strided convolutions and their inverses.
-    Resnet(resnet::Config),
-    /// An encoder and a decoder with a skip at every size.
-    Unet(unet::Config),
-    /// From noise, by transposed convolutions.
-    Dcgan(dcgan::GeneratorConfig),
-    /// From noise, by residual blocks.
-    Residual(residual::GeneratorConfig),
-}
-
-/// The networks that a discriminator can be.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum DiscriminatorNet {
-    /// Judges overlapping patches.
-    Patch(patch::Config),
-    /// Judges single pixels.
-    Pixel(pixel::Config),
-    /// Judges whole images, by strided convolutions.
-    Dcgan(dcgan::DiscriminatorConfig),
-    /// Judges whole images, by residual blocks.
-    Residual(residual::DiscriminatorConfig),
 }
 
 /// The terms of the loss and their weights.
@@ -333,67 +245,5 @@ impl Recipe {
     /// Steps of training in all; the last one may pass `train.images` where the batch does not divide it.
     pub fn steps(&self) -> u64 {
         self.train.images.div_ceil(self.train.batch as u64)
-    }
-}
-
-impl GeneratorNet {
-    /// Numbers of noise that it reads; none where it reads images.
-    pub const fn noise(&self) -> Option<i64> {
-        match self {
-            Self::Resnet(_) | Self::Unet(_) => None,
-            Self::Dcgan(config) => Some(config.noise),
-            Self::Residual(config) => Some(config.noise),
-        }
-    }
-
-    /// Heights and widths must be multiples of this.
-    pub const fn stride(&self) -> u32 {
-        match self {
-            Self::Resnet(_) => resnet::STRIDE,
-            Self::Unet(config) => config.stride(),
-            Self::Dcgan(_) | Self::Residual(_) => 1,
-        }
-    }
-
-    /// The least height and width that the network can take.
-    pub const fn least_size(&self) -> u32 {
-        match self {
-            Self::Resnet(_) => resnet::LEAST_SIZE,
-            Self::Unet(config) => config.least_size(),
-            Self::Dcgan(_) | Self::Residual(_) => *dcgan::SIZES.start(),
-        }
-    }
-}
-
-impl From<DiscriminatorNet> for Discriminator {
-    /// The network with nothing else.
-    fn from(net: DiscriminatorNet) -> Self {
-        Self { net, sees_source: false, spectral_norm: false, augment: Vec::new() }
-    }
-}
-
-impl DiscriminatorNet {
-    /// Whether an image's verdicts depend on that image alone.
-    pub const fn is_per_image(&self) -> bool {
-        match self {
-            Self::Patch(config) => config.norm.is_per_image(),
-            Self::Pixel(config) => config.norm.is_per_image(),
-            Self::Dcgan(config) => config.norm.is_per_image(),
-            Self::Residual(_) => true,
-        }
-    }
-
-    /// Whether it takes powers of two only, as a network that goes down to a 4×4 map does.
-    pub const fn wants_power_of_two(&self) -> bool {
-        matches!(self, Self::Dcgan(_) | Self::Residual(_))
-    }
-
-    /// The least height and width that leave at least one judgement.
-    pub const fn least_size(&self) -> u32 {
-        match self {
-            Self::Patch(config) => config.least_size(),
-            Self::Pixel(_) => 1,
-            Self::Dcgan(_) | Self::Residual(_) => *dcgan::SIZES.start(),
-        }
     }
 }

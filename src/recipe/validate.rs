@@ -2,7 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::schema::{Arrow, Discriminator, DiscriminatorNet, FORMAT, GeneratorNet, Recipe, Space};
+use super::graph::{Arrow, Condition, Discriminator, DiscriminatorNet, GeneratorNet, Space};
+use super::schema::{FORMAT, Recipe};
 use crate::loss::Objective;
 use crate::nets::{dcgan, pixel, residual};
 
@@ -41,6 +42,7 @@ impl Recipe {
         self.validate_data()?;
         self.validate_penalties()?;
         self.validate_pairs()?;
+        self.validate_conditions()?;
         let loss = &self.loss;
         check(loss.cycle >= 0.0, "loss.cycle", &loss.cycle, "a number from 0")?;
         check(loss.identity >= 0.0, "loss.identity", &loss.identity, "a number from 0")?;
@@ -151,6 +153,37 @@ impl Recipe {
         Ok(())
     }
 
+    /// Conditions go to networks that can take them: from noise, and to whole images.
+    fn validate_conditions(&self) -> Result<(), Invalid> {
+        for (space, condition) in &self.conditions {
+            let (field, name) = (format!("conditions.{}", space.name()), space.name());
+            let Some(judge) = self.discriminators.get(space) else {
+                return check(false, &field, &"unused", "a space that a generator writes");
+            };
+            let whole = judge.net.judges_whole();
+            let expected = "`dcgan` or `residual`: only discriminators of whole images take a condition";
+            check(whole, &format!("discriminators.{name}.net.kind"), &"another", expected)?;
+            for (generator, arrow) in self.generators.iter().filter(|(_, arrow)| arrow.to == *space) {
+                let expected = format!("`z`: `{field}` is for what is drawn from noise");
+                let from = format!("generators.{generator}.from");
+                check(arrow.from == Space::Z, &from, &arrow.from.name(), &expected)?;
+            }
+            let pool = self.loss.pool;
+            check(pool == 0, "loss.pool", &pool, "0: older fakes would be shown with new conditions")?;
+            match condition {
+                Condition::Label { width, .. } => {
+                    check((1..=1024).contains(width), &format!("{field}.width"), width, "1 to 1024")?;
+                }
+                Condition::Text { encoder, .. } => {
+                    if let Some((part, value, expected)) = encoder.problem() {
+                        return check(false, &format!("{field}.encoder.{part}"), &value, &expected);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn validate_data(&self) -> Result<(), Invalid> {
         let data = &self.data;
         let stride = self.generators.values().map(|arrow| arrow.net.stride()).max().unwrap_or(1);
@@ -159,7 +192,7 @@ impl Recipe {
         let expected = format!("a multiple of {stride} (the generators' stride) from {least} to 4096");
         check(fits, "data.size", &data.size, &expected)?;
         let whole = self.generators.values().any(|arrow| arrow.net.noise().is_some())
-            || self.discriminators.values().any(|judge| judge.net.wants_power_of_two());
+            || self.discriminators.values().any(|judge| judge.net.judges_whole());
         let power = data.size.is_power_of_two() && dcgan::SIZES.contains(&data.size);
         let expected = "16, 32, 64, 128 or 256, which `dcgan` and `residual` take";
         check(!whole || power, "data.size", &data.size, expected)?;

@@ -9,16 +9,23 @@ use tch::{Device, Tensor};
 use super::pool::Choice;
 use super::schedule;
 use super::step::{Augments, StepInput};
+use crate::data::condition::Conditioned;
 use crate::data::convert::from_bytes;
 use crate::data::loader::Batch;
 use crate::data::noise::noise;
 use crate::loss::Objective;
 use crate::nets::augment::NUMBERS;
 use crate::random::{Purpose, stream, unit_f32};
-use crate::recipe::{Recipe, Space};
+use crate::recipe::{Condition, Recipe, Space};
 
-/// The input of the step that comes after `steps` steps.
-pub fn step_input(recipe: &Recipe, loaded: &Batch, steps: u64, device: Device) -> StepInput {
+/// The input of the step that comes after `steps` steps. `sides` holds the conditions of each conditioned space.
+pub fn step_input(
+    recipe: &Recipe,
+    sides: &IndexMap<Space, Conditioned>,
+    loaded: &Batch,
+    steps: u64,
+    device: Device,
+) -> StepInput {
     let (batch, size) = (recipe.train.batch, recipe.data.size);
     let draw = Draw { recipe, shown: steps * batch as u64, device };
     let images = loaded.sides.iter().map(|bytes| from_bytes(bytes, batch, size, size, device));
@@ -27,11 +34,24 @@ pub fn step_input(recipe: &Recipe, loaded: &Batch, steps: u64, device: Device) -
         let noise = noise(recipe.train.seed, Purpose::Noise, draw.shown, batch, width, device);
         samples.insert(Space::Z, noise);
     }
+    let (seed, shown, spaces) = (recipe.train.seed, draw.shown, recipe.spaces());
+    let items = |space: &Space| &loaded.items[spaces.iter().position(|other| other == space).unwrap_or(0)];
+    let drawn = |(space, side): (&Space, &Conditioned)| {
+        (*space, side.draw(seed, shown, items(space)).to_device(device))
+    };
+    let mismatched = |(space, side): (&Space, &Conditioned)| {
+        (*space, side.draw_mismatched(seed, shown, items(space)).to_device(device))
+    };
+    let is_aware = |(space, _): &(&Space, &Conditioned)| {
+        recipe.conditions.get(*space).is_some_and(Condition::is_matching_aware)
+    };
     let judged = || recipe.discriminators.iter();
     let is_mixed = matches!(recipe.loss.adversarial, Objective::WganGp { .. });
     let augmented = judged().filter(|(_, discriminator)| !discriminator.augment.is_empty());
     StepInput {
         samples,
+        conditions: sides.iter().map(drawn).collect(),
+        mismatched: sides.iter().filter(is_aware).map(mismatched).collect(),
         choices: judged().map(|(space, _)| (*space, draw.choices(*space))).collect(),
         mixes: judged().filter(|_| is_mixed).map(|(space, _)| (*space, draw.mixes(*space))).collect(),
         augments: augmented.map(|(space, _)| (*space, draw.augments(*space))).collect(),

@@ -2,6 +2,7 @@
 
 use tch::{TchError, Tensor};
 
+use crate::data::condition::Conditions;
 use crate::nets::Graph;
 use crate::recipe::Recipe;
 
@@ -19,8 +20,13 @@ impl Ema {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn new(recipe: &Recipe, current: &Graph, device: tch::Device) -> Result<Self, TchError> {
-        let graph = Graph::build_generators(recipe, device);
+    pub fn new(
+        recipe: &Recipe,
+        conditions: &Conditions,
+        current: &Graph,
+        device: tch::Device,
+    ) -> Result<Self, TchError> {
+        let graph = Graph::build_generators(recipe, conditions, device);
         let ema = Self { decay: recipe.train.ema, critic_steps: recipe.train.critic_steps, graph };
         tch::no_grad(|| ema.lerp(current, 1.0))?;
         Ok(ema)
@@ -65,8 +71,8 @@ mod tests {
             .collect();
         let mut recipe = resolve("cyclegan", &sets).unwrap();
         recipe.train.ema = 0.5;
-        let graph = Graph::build(&recipe, tch::Device::Cpu);
-        let mut ema = Ema::new(&recipe, &graph, tch::Device::Cpu).unwrap();
+        let graph = Graph::build(&recipe, &Conditions::new(), tch::Device::Cpu);
+        let mut ema = Ema::new(&recipe, &Conditions::new(), &graph, tch::Device::Cpu).unwrap();
         let mut expected = first_value(&graph);
         assert!((first_value(&ema.graph) - expected).abs() < 1e-9);
         for step in 1..=20u64 {

@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use tch::{Device, Tensor};
 
 use super::checkpoint;
 use super::problems::{PlanError, Warning};
 use super::run::{self, DataInfo, Existing, Info};
+use crate::data::condition::{Conditioned, Conditions, Known, Reading};
 use crate::data::dataset::{CacheBudget, Dataset, Half, LoadOptions};
 use crate::data::loader::Sides;
 use crate::data::pairs::Pairs;
@@ -54,6 +56,8 @@ pub struct Plan {
     pub recipe: Recipe,
     /// One data set for each image space of the recipe, in the order of [`Recipe::spaces`].
     pub sides: Sides,
+    /// The conditions of each conditioned space.
+    pub conditioned: IndexMap<Space, Conditioned>,
     /// Domain names by space.
     pub domains: Domains,
     /// The run folder.
@@ -113,10 +117,13 @@ impl Plan {
         } else if existing.is_some() && root.join(FILE_NAME).exists() {
             return Err(PlanError::NoCheckpoint { path: root });
         }
-        let datasets = open_sides(request, &recipe, folders, &domains, read, &mut warnings)?;
+        let (datasets, conditioned) = open_sides(request, &recipe, folders, &domains, read, &mut warnings)?;
         let pairs = if recipe.data.paired { Some(find_pairs(&datasets, &mut warnings)?) } else { None };
         let mut checkpoint = None;
         if let Some((existing, images)) = begun {
+            if existing.info.conditions != known(&conditioned) {
+                return Err(PlanError::OtherConditions { path: root });
+            }
             let changed = changed_domains(existing, &domains, &datasets);
             if changed.len() == domains.len() && request.run.is_none() {
                 return Err(PlanError::OtherImages { path: root });
@@ -133,7 +140,23 @@ impl Plan {
         }
         let Request { device, threads, .. } = *request;
         let sides = Sides { datasets, pairs };
-        Ok(Self { recipe, sides, domains, root, existing, checkpoint, device, threads, warnings })
+        Ok(Self {
+            recipe,
+            sides,
+            conditioned,
+            domains,
+            root,
+            existing,
+            checkpoint,
+            device,
+            threads,
+            warnings,
+        })
+    }
+
+    /// What the networks of conditioned spaces can be asked for.
+    pub fn conditions(&self) -> Conditions {
+        known(&self.conditioned)
     }
 
     /// What the run's `run.json` shall hold; `command` is this start's.
@@ -151,9 +174,14 @@ impl Plan {
             seed: self.recipe.train.seed,
             commands: before.chain([command]).collect(),
             domains: self.domains.clone(),
+            conditions: self.conditions(),
             data: data.collect(),
         }
     }
+}
+
+fn known(conditioned: &IndexMap<Space, Conditioned>) -> Conditions {
+    conditioned.iter().map(|(space, side)| (*space, side.known.clone())).collect()
 }
 
 fn check_apart(folders: &[ImageFolder]) -> Result<(), PlanError> {
@@ -224,7 +252,8 @@ fn resolve_for(request: &Request, root: &Path, existing: Option<&Existing>) -> R
 }
 
 /// Sections and fields that decide the shapes of saved tensors, or how many images a saved step stands for.
-const FIXED_FIELDS: &[&str] = &["generators.", "discriminators.", "data.size", "loss.pool", "train.batch"];
+const FIXED_FIELDS: &[&str] =
+    &["conditions.", "generators.", "discriminators.", "data.size", "loss.pool", "train.batch"];
 
 fn check_same_run(
     root: &Path,
@@ -279,6 +308,9 @@ fn find_pairs(datasets: &[Arc<Dataset>], warnings: &mut Vec<Warning>) -> Result<
     Ok(Arc::new(pairs))
 }
 
+/// The data sets, and the conditions of those that have some.
+type Opened = (Vec<Arc<Dataset>>, IndexMap<Space, Conditioned>);
+
 fn open_sides(
     request: &Request,
     recipe: &Recipe,
@@ -286,7 +318,7 @@ fn open_sides(
     domains: &Domains,
     read: &(dyn Fn() + Sync),
     warnings: &mut Vec<Warning>,
-) -> Result<Vec<Arc<Dataset>>, PlanError> {
+) -> Result<Opened, PlanError> {
     let data = &recipe.data;
     let sources: Vec<(ImageFolder, Option<Half>)> = match &folders[..] {
         [both] if domains.len() == 2 => {
@@ -296,11 +328,22 @@ fn open_sides(
     };
     let budget = CacheBudget::new(request.cache);
     let mut sides = Vec::new();
-    for ((folder, half), domain) in sources.into_iter().zip(domains.values()) {
+    let mut conditioned = IndexMap::new();
+    for ((mut folder, half), (space, domain)) in sources.into_iter().zip(domains) {
         let options = LoadOptions { load_size: data.load_size, resize: data.resize, half };
         let left_out = folder.warnings.clone().into_iter();
         warnings.extend(left_out.map(|s| Warning::Skipped { path: s.path, reason: s.reason }));
+        let mut left_out = Vec::new();
+        let condition = recipe.conditions.get(space);
+        let reading =
+            condition.map(|condition| Reading::new(condition, &mut folder, &mut left_out)).transpose()?;
         let side = Dataset::open(folder, options, &budget, read)?;
+        if let Some(reading) = reading {
+            let side = reading.of(&side);
+            warnings.extend(small_classes(&side, domain));
+            conditioned.insert(*space, side);
+        }
+        warnings.extend(left_out.into_iter().map(|s| Warning::Skipped { path: s.path, reason: s.reason }));
         let skipped = side.skipped().iter().cloned();
         warnings.extend(skipped.map(|s| Warning::Skipped { path: s.path, reason: s.reason }));
         if side.len() == 1 {
@@ -313,5 +356,18 @@ fn open_sides(
         }
         sides.push(Arc::new(side));
     }
-    Ok(sides)
+    Ok((sides, conditioned))
+}
+
+/// Classes of which there is one readable image or none.
+fn small_classes(side: &Conditioned, domain: &str) -> Option<Warning> {
+    let Known::Classes(names) = &side.known else { return None };
+    let count = |label: usize| side.of.iter().filter(|of| of[0][0] == label as i64).count();
+    let small: Vec<String> = names
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| count(*i) < 2)
+        .map(|(_, name)| format!("`{name}`"))
+        .collect();
+    (!small.is_empty()).then(|| Warning::SmallClasses { domain: domain.into(), classes: small.join(", ") })
 }

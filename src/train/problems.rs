@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::run::RunError;
 use super::state::RestoreError;
+use crate::data::condition::ConditionError;
 use crate::data::dataset::DatasetError;
 use crate::data::scan::ScanError;
 use crate::recipe::RecipeError;
@@ -21,6 +22,9 @@ pub enum PlanError {
     /// A folder's images'.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// A folder's classes' or captions'.
+    #[error("the recipe has conditions: {0}")]
+    Condition(#[from] ConditionError),
     /// The run folder's.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -125,6 +129,15 @@ pub enum PlanError {
         /// The names now.
         after: String,
     },
+    /// A run of other classes or captions.
+    #[error(
+        "the run `{path}` was trained on other classes, or on captions of other words\nhint: begin another run with `--run \
+         DIR`"
+    )]
+    OtherConditions {
+        /// The run.
+        path: PathBuf,
+    },
     /// A run of other networks.
     #[error(
         "the run `{path}` cannot go on with this recipe: `{field}` was {before}, and is {after}\nhint: leave `-r` and \
@@ -156,6 +169,13 @@ pub enum Warning {
     OneImage {
         /// Its domain.
         domain: String,
+    },
+    /// Classes that a generator can only learn by heart.
+    SmallClasses {
+        /// Their domain.
+        domain: String,
+        /// Their names.
+        classes: String,
     },
     /// Images that were enlarged.
     Small {
@@ -198,6 +218,10 @@ impl std::fmt::Display for Warning {
             Self::OneImage { domain } => write!(
                 f,
                 "`{domain}` has one image only: its discriminator can learn it by heart\nhint: a hundred or more work better"
+            ),
+            Self::SmallClasses { domain, classes } => write!(
+                f,
+                "classes of `{domain}` with no more than one image that can be read: {classes}\nhint: a class of one image is learnt by heart; add more, or take its folder away"
             ),
             Self::Small { domain, count, of, size } => write!(
                 f,

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint;
 use crate::atomic;
+use crate::data::condition::Conditions;
 use crate::model::{Domains, FILE_NAME};
 use crate::recipe::{Recipe, RecipeError, from_yaml, to_yaml};
 use crate::torch::store::StoreError;
@@ -97,6 +98,9 @@ pub struct Info {
     pub commands: Vec<Vec<String>>,
     /// Domain names by space.
     pub domains: Domains,
+    /// What the networks of conditioned spaces can be asked for.
+    #[serde(default)]
+    pub conditions: Conditions,
     /// The data by domain, as at the last start.
     pub data: IndexMap<String, DataInfo>,
 }

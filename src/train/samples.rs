@@ -1,5 +1,5 @@
 //! Sample grids: the same fixed inputs again and again. An image stands beside its translation, its reconstruction and
-//! its pair, as far as there are any; what is drawn from noise fills a square.
+//! its pair, as far as there are any; what is drawn from noise fills a square, or has one row a class or caption.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use image::RgbImage;
 use indexmap::IndexMap;
 use tch::{Device, Tensor};
 
+use crate::data::condition::Conditioned;
 use crate::data::convert::{from_bytes, to_images};
 use crate::data::encode::{EncodeError, Format, encode};
 use crate::data::grid::grid;
@@ -18,8 +19,10 @@ use crate::recipe::{Recipe, Space};
 /// What every grid of a run shows.
 #[derive(Debug)]
 pub struct Inputs {
-    /// By space: images in [-1, 1], `[count, 3, size, size]`, or noise `[count · count, width]`.
+    /// By space: images in [-1, 1], `[count, 3, size, size]`, or noise `[columns · columns, width]`.
     samples: IndexMap<Space, Tensor>,
+    /// By conditioned space: the condition of each row.
+    conditions: IndexMap<Space, Tensor>,
     /// Whether image n of both spaces is a pair.
     paired: bool,
     /// Columns of what is drawn from noise.
@@ -27,7 +30,12 @@ pub struct Inputs {
 }
 
 /// Puts fixed crops (of each image space, `[size, size, 3]` bytes each) on the device, and draws noise.
-pub fn inputs(recipe: &Recipe, crops: &[Vec<Vec<u8>>], device: Device) -> Inputs {
+pub fn inputs(
+    recipe: &Recipe,
+    conditioned: &IndexMap<Space, Conditioned>,
+    crops: &[Vec<Vec<u8>>],
+    device: Device,
+) -> Inputs {
     let (size, columns) = (recipe.data.size, recipe.sample.count);
     let tensor = |crops: &Vec<Vec<u8>>| from_bytes(&crops.concat(), crops.len(), size, size, device);
     let mut samples: IndexMap<Space, Tensor> =
@@ -36,7 +44,15 @@ pub fn inputs(recipe: &Recipe, crops: &[Vec<Vec<u8>>], device: Device) -> Inputs
         let drawn = noise(recipe.train.seed, Purpose::Sample, 0, columns * columns, width, device);
         samples.insert(Space::Z, drawn);
     }
-    Inputs { samples, paired: recipe.data.paired, columns }
+    let rows = |(space, side): (&Space, &Conditioned)| {
+        (*space, side.known.tensor(&side.fixed(columns)).to_device(device))
+    };
+    Inputs {
+        samples,
+        conditions: conditioned.iter().map(rows).collect(),
+        paired: recipe.data.paired,
+        columns,
+    }
 }
 
 /// Draws the grid, one group of columns a generator.
@@ -55,9 +71,18 @@ pub fn draw(graph: &Graph, inputs: &Inputs) -> RgbImage {
     grid(&columns, &starts)
 }
 
-/// A square of what is drawn from noise, row by row.
+/// What is drawn from noise, row by row: a square; or for each condition the same noise again.
 fn drawn(node: &GeneratorNode, inputs: &Inputs) -> Vec<Vec<RgbImage>> {
-    let pictures = to_images(&node.net.forward(&inputs.samples[&Space::Z], false));
+    let noise = &inputs.samples[&Space::Z];
+    let pictures = match inputs.conditions.get(&node.to) {
+        None => node.net.forward(noise, false),
+        Some(rows) => {
+            let (columns, count) = (inputs.columns as i64, rows.size()[0]);
+            let noise = noise.narrow(0, 0, columns).repeat([count, 1]);
+            node.net.forward_given(&noise, Some(&rows.repeat_interleave_self_int(columns, 0, None)), false)
+        }
+    };
+    let pictures = to_images(&pictures);
     let column = |i: usize| pictures.iter().skip(i).step_by(inputs.columns).cloned().collect();
     (0..inputs.columns).map(column).collect()
 }

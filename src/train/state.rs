@@ -8,6 +8,7 @@ use tch::{Device, TchError, Tensor};
 use super::ema::Ema;
 use super::metrics::Meter;
 use super::step::{Step, StepInput};
+use crate::data::condition::Conditions;
 use crate::nets::Graph;
 use crate::recipe::Recipe;
 
@@ -51,9 +52,10 @@ impl State {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn new(recipe: &Recipe, device: Device) -> Result<Self, TchError> {
-        let graph = Graph::build(recipe, device);
-        let ema = (recipe.train.ema > 0.0).then(|| Ema::new(recipe, &graph, device)).transpose()?;
+    pub fn new(recipe: &Recipe, conditions: &Conditions, device: Device) -> Result<Self, TchError> {
+        let graph = Graph::build(recipe, conditions, device);
+        let ema =
+            (recipe.train.ema > 0.0).then(|| Ema::new(recipe, conditions, &graph, device)).transpose()?;
         Ok(Self { step: Step::new(recipe, graph), ema, meter: Meter::default(), steps: 0, device })
     }
 

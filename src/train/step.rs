@@ -11,7 +11,7 @@ use tch::{TchError, Tensor};
 use super::adam::Adam;
 use super::pool::{Choice, Pool};
 use crate::loss::{Objective, gradient_penalty, l1, r1};
-use crate::nets::{DiscriminatorNode, Graph, Network};
+use crate::nets::{DiscriminatorNode, GeneratorNode, Graph, Network};
 use crate::recipe::{Recipe, Space};
 
 /// What a step takes in.
@@ -19,6 +19,11 @@ use crate::recipe::{Recipe, Space};
 pub struct StepInput {
     /// Samples of every space: real images `[batch, 3, size, size]` in [-1, 1], noise `[batch, noise]`.
     pub samples: IndexMap<Space, Tensor>,
+    /// For every conditioned space, the condition of each of its real images, which the fakes there are made for too:
+    /// labels `[batch]` or tokens `[batch, length]`.
+    pub conditions: IndexMap<Space, Tensor>,
+    /// Likewise, a condition that the real image does not meet; empty where the recipe does not ask for it.
+    pub mismatched: IndexMap<Space, Tensor>,
     /// For every judged space, one replay-pool choice for each fake that lands there.
     pub choices: IndexMap<Space, Vec<Choice>>,
     /// For every judged space, how much of each point of a gradient penalty is real, 0 to 1, `[fakes, 1, 1, 1]`; empty
@@ -104,12 +109,12 @@ impl Step {
     pub fn run(&mut self, input: &StepInput) -> Result<Terms, TchError> {
         let mut terms = Terms::new();
         let fakes = if input.generators {
-            let made = self.make_fakes(&input.samples);
+            let made = self.make_fakes(input);
             let loss = self.generator_loss(input, &made, &mut terms);
             self.generator_adam.minimize(&loss, input.lr)?;
             made.fakes
         } else {
-            tch::no_grad(|| self.translate(&input.samples))
+            tch::no_grad(|| self.translate(input))
         };
 
         let loss = self.discriminator_loss(input, &fakes, &mut terms);
@@ -122,26 +127,26 @@ impl Step {
     }
 
     /// G(source) for every generator.
-    fn translate(&self, samples: &IndexMap<Space, Tensor>) -> IndexMap<String, Tensor> {
-        let generators = self.graph.generators.iter();
-        generators.map(|(name, node)| (name.clone(), node.net.forward(&samples[&node.from], true))).collect()
+    fn translate(&self, input: &StepInput) -> IndexMap<String, Tensor> {
+        let fake = |node: &GeneratorNode| {
+            node.net.forward_given(&input.samples[&node.from], input.conditions.get(&node.to), true)
+        };
+        self.graph.generators.iter().map(|(name, node)| (name.clone(), fake(node))).collect()
     }
 
-    /// G(source) for every generator, and G(target) where there is an identity term.
-    fn make_fakes(&self, samples: &IndexMap<Space, Tensor>) -> Fakes {
+    /// G(source) for every generator, and G(target) of translators where there is an identity term.
+    fn make_fakes(&self, input: &StepInput) -> Fakes {
         if self.identity_weight == 0.0 {
-            return Fakes { fakes: self.translate(samples), identities: IndexMap::new() };
+            return Fakes { fakes: self.translate(input), identities: IndexMap::new() };
         }
         let mut made = Fakes { fakes: IndexMap::new(), identities: IndexMap::new() };
         for (name, node) in &self.graph.generators {
-            let (source, target) = (&samples[&node.from], &samples[&node.to]);
-            if node.from == Space::Z {
-                made.fakes.insert(name.clone(), node.net.forward(source, true));
-                continue;
-            }
-            let [fake, identity] = forward_both(&node.net, source, target);
-            made.fakes.insert(name.clone(), fake);
-            made.identities.insert(name.clone(), identity);
+            let condition = input.conditions.get(&node.to);
+            let source = Shown::new(&input.samples[&node.from], condition);
+            let targets = (node.from != Space::Z).then(|| Shown::new(&input.samples[&node.to], condition));
+            let mut results = forward_all(&node.net, source, targets.as_slice());
+            made.identities.extend(results.drain(1..).map(|identity| (name.clone(), identity)));
+            made.fakes.extend(results.pop().map(|fake| (name.clone(), fake)));
         }
         made
     }
@@ -159,7 +164,9 @@ impl Step {
                 let count = seen.size()[0];
                 augments.current.narrow(0, before * count, count)
             });
-            let term = self.objective.generator(&judge.verdicts(&seen, random.as_ref()));
+            let seen = judge.augmented(&seen, random.as_ref());
+            let verdicts = judge.net.forward_given(&seen, input.conditions.get(&space), true);
+            let term = self.objective.generator(&verdicts);
             loss.push(term.shallow_clone());
             terms.insert(format!("adversarial.{name}"), term);
         }
@@ -242,21 +249,32 @@ impl Step {
         let augments = input.augments.get(&space);
         let real = &judge.augmented(real, augments.map(|augments| &augments.real));
         let shown = &judge.augmented(shown, augments.map(|augments| &augments.shown));
-        let [on_real, on_fake] = forward_both(&judge.net, real, shown);
-        let term = self.objective.discriminator(&on_real, &on_fake);
+        let condition = input.conditions.get(&space);
+        // Every generator that lands here made one fake for each condition.
+        let per_image = shown.size()[0] / real.size()[0];
+        let repeated = condition.map(|condition| Tensor::cat(&vec![condition; per_image as usize], 0));
+        let mismatched = input.mismatched.get(&space).map(|wrong| Shown::new(real, Some(wrong)));
+        let others: Vec<Shown> =
+            [Shown::new(shown, repeated.as_ref())].into_iter().chain(mismatched).collect();
+        let verdicts = forward_all(&judge.net, Shown::new(real, condition), &others);
+        let (on_real, on_fake) = (&verdicts[0], &verdicts[1]);
+
         let mut found = Judgement::new();
-        if let Some(estimate) = self.objective.divergence(&term.detach()) {
+        let told = self.objective.discriminator(&on_real.detach(), &on_fake.detach());
+        if let Some(estimate) = self.objective.divergence(&told) {
             found.insert("divergence", (estimate, None));
         }
-        found.insert("discriminator", (term, Some(1.0)));
+        let refused = Tensor::cat(&verdicts[1..], 0);
+        found.insert("discriminator", (self.objective.discriminator(on_real, &refused), Some(1.0)));
         // A penalty differentiates by what is seen, so it cannot share the call above.
-        let verdicts = |xs: &Tensor| judge.net.forward(xs, true);
         if let Objective::WganGp { penalty } = self.objective {
-            let real = real.repeat([shown.size()[0] / real.size()[0], 1, 1, 1]);
+            let verdicts = |xs: &Tensor| judge.net.forward_given(xs, repeated.as_ref(), true);
+            let real = real.repeat([per_image, 1, 1, 1]);
             let term = gradient_penalty(verdicts, &real, shown, &input.mixes[&space]);
             found.insert("penalty", (term, Some(penalty)));
         }
         if self.r1_weight > 0.0 {
+            let verdicts = |xs: &Tensor| judge.net.forward_given(xs, condition, true);
             found.insert("r1", (r1(verdicts, real), Some(self.r1_weight)));
         }
         found
@@ -266,14 +284,32 @@ impl Step {
 /// Terms by name with their weights in the loss.
 type Judgement = IndexMap<&'static str, (Tensor, Option<f64>)>;
 
-/// The network on two tensors of the same size: in one call where images do not influence each other.
-fn forward_both(net: &Network, first: &Tensor, second: &Tensor) -> [Tensor; 2] {
-    if !net.is_per_image() {
-        return [net.forward(first, true), net.forward(second, true)];
+/// What a network is given: samples, and their conditions where there are any.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    samples: &'a Tensor,
+    condition: Option<&'a Tensor>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(samples: &'a Tensor, condition: Option<&'a Tensor>) -> Self {
+        Self { samples, condition }
     }
-    let sizes = [first.size()[0], second.size()[0]];
-    let both = net.forward(&Tensor::cat(&[first, second], 0), true);
-    [both.narrow(0, 0, sizes[0]), both.narrow(0, sizes[0], sizes[1])]
+}
+
+/// The network on samples of the same size, in their order: in one call where images do not influence each other. Either
+/// all have conditions or none.
+fn forward_all(net: &Network, first: Shown<'_>, others: &[Shown<'_>]) -> Vec<Tensor> {
+    let all = || std::iter::once(&first).chain(others);
+    if others.is_empty() || !net.is_per_image() {
+        return all().map(|shown| net.forward_given(shown.samples, shown.condition, true)).collect();
+    }
+    let samples: Vec<&Tensor> = all().map(|shown| shown.samples).collect();
+    let conditions: Vec<&Tensor> = all().filter_map(|shown| shown.condition).collect();
+    let condition = (!conditions.is_empty()).then(|| Tensor::cat(&conditions, 0));
+    let sizes: Vec<i64> = samples.iter().map(|samples| samples.size()[0]).collect();
+    let joined = net.forward_given(&Tensor::cat(&samples, 0), condition.as_ref(), true);
+    joined.split_with_sizes(sizes, 0)
 }
 
 fn sum(terms: &[Tensor]) -> Tensor {

@@ -19,13 +19,14 @@ use super::saturation::Saturation;
 use super::schedule;
 use super::signals::Signals;
 use super::state::State;
+use crate::data::condition::Conditioned;
 use crate::data::encode::EncodeError;
 use crate::data::loader::{Batch, Loader, LoaderError, SampleOptions, Sides, fixed_samples};
 use crate::data::scan::Skipped;
 use crate::device;
-use crate::model::{self, Domains, Training};
+use crate::model::{self, About, Domains, Training};
 use crate::random::{Purpose, stream};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Space};
 use crate::torch::store::StoreError;
 use crate::torch::{TorchError, guard};
 
@@ -137,6 +138,7 @@ pub struct Trainer {
     state: State,
     loader: Loader,
     sides: Sides,
+    conditioned: IndexMap<Space, Conditioned>,
     domains: Domains,
     inputs: samples::Inputs,
     metrics: Metrics,
@@ -168,7 +170,7 @@ impl Trainer {
     /// See [`TrainError`]. No step has been done then.
     pub fn open(plan: Plan, command: Vec<String>) -> Result<Self, TrainError> {
         let device_name = device::name(plan.device);
-        let mut state = guard(&device_name, || State::new(&plan.recipe, plan.device))?
+        let mut state = guard(&device_name, || State::new(&plan.recipe, &plan.conditions(), plan.device))?
             .map_err(|error| torch_failed(&device_name, &error))?;
         let mut seconds_before = 0.0;
         if let Some(checkpoint) = &plan.checkpoint {
@@ -176,7 +178,7 @@ impl Trainer {
             seconds_before = checkpoint.seconds;
         }
         let (info, epoch_length) = (plan.info(command), plan.sides.epoch_length() as u64);
-        let Plan { recipe, sides, domains, root, device, threads, .. } = plan;
+        let Plan { recipe, sides, conditioned, domains, root, device, threads, .. } = plan;
         let options = SampleOptions {
             seed: recipe.train.seed,
             size: recipe.data.size,
@@ -184,7 +186,7 @@ impl Trainer {
             batch: recipe.train.batch,
         };
         let crops = fixed_samples(&sides, recipe.sample.count, recipe.data.size)?;
-        let inputs = guard(&device_name, || samples::inputs(&recipe, &crops, device))?;
+        let inputs = guard(&device_name, || samples::inputs(&recipe, &conditioned, &crops, device))?;
         // Last, so that whatever fails before it leaves the folder as it was.
         let run = Run::open(&root, &recipe, &info)?;
         let metrics = Metrics::open(&run.metrics(), state.steps)?;
@@ -196,6 +198,7 @@ impl Trainer {
             state,
             loader,
             sides,
+            conditioned,
             domains,
             inputs,
             metrics,
@@ -284,7 +287,7 @@ impl Trainer {
 
     fn advance(&mut self, loaded: &Batch) -> Result<(), tch::TchError> {
         let steps = self.state.steps;
-        let input = step_input(&self.recipe, loaded, steps, self.device);
+        let input = step_input(&self.recipe, &self.conditioned, loaded, steps, self.device);
         // Dropout is the one random choice that libtorch makes itself.
         tch::manual_seed(stream(self.recipe.train.seed, Purpose::Dropout, steps).next_u64() as i64);
         self.state.advance(&input)
@@ -362,8 +365,10 @@ impl Trainer {
             data: data.collect(),
             program: crate::PROGRAM.into(),
         };
+        let conditions = self.conditioned.iter().map(|(space, side)| (*space, side.known.clone()));
+        let about = About { domains: self.domains.clone(), conditions: conditions.collect(), training };
         let translators = self.state.translators();
-        guard(&name, || model::save(&self.run.model(), translators, recipe, &self.domains, &training))??;
+        guard(&name, || model::save(&self.run.model(), translators, recipe, &about))??;
         let metadata = HashMap::from([("seconds".to_string(), seconds.to_string())]);
         let save = || {
             checkpoint::save(&self.run.checkpoints(), &self.state, images, recipe.checkpoint.keep, metadata)

@@ -162,3 +162,95 @@ fn a_translator_draws_nothing() {
         refused.contains("translates between `photos` and `anime`") && refused.contains("translate apply")
     );
 }
+
+/// Two classes, flat red and flat blue pictures, with captions beside them.
+fn colours(root: &Path) {
+    for (class, colour) in [("red", [200, 30, 30]), ("blue", [30, 30, 200])] {
+        std::fs::create_dir_all(root.join(class)).unwrap();
+        for i in 0..4u8 {
+            let pixel = image::Rgb(colour.map(|value: u8| value + 5 * i));
+            image::RgbImage::from_pixel(16, 16, pixel)
+                .save(root.join(class).join(format!("{i}.png")))
+                .unwrap();
+            std::fs::write(root.join(class).join(format!("{i}.txt")), format!("a {class} square\n")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn classes_and_captions_can_be_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    colours(&at("squares"));
+    for (recipe, ask, other) in [
+        ("cgan-tiny", ["--label", "red"], "blue"),
+        ("text-gan-tiny", ["--text", "a red square"], "blue square"),
+    ] {
+        let (squares, run) = (at("squares"), at(recipe));
+        let mut train = vec!["train", text(&squares), "-r", recipe, "--run", text(&run), "--device", "cpu"];
+        let sets = ["generators.z_to_x.net.width=4", "discriminators.x.net.width=4"];
+        train.extend(SMALL.iter().chain(&sets).flat_map(|set| ["--set", set]));
+        assert_eq!(translate(&train).unwrap(), 0, "{recipe}");
+        // One row for each class, or for each of two captions.
+        let grid = image::open(run.join("samples/000000016.png")).unwrap();
+        assert_eq!((grid.width(), grid.height()), (38, 38), "{recipe}");
+
+        let sample = |out: &Path, more: &[&str]| {
+            let args = ["sample", text(&run), "-o", text(out), "-n", "3", "--device", "cpu"];
+            translate(&[&args, more].concat())
+        };
+        let picture = |name: &str| image::open(at(name).join("00001.png")).unwrap().into_rgb8().into_raw();
+        for (out, ask) in [("a", ask), ("b", ask), ("c", [ask[0], other])] {
+            let out = at(&format!("{recipe}-{out}"));
+            assert_eq!(sample(&out, &ask).unwrap(), 0);
+        }
+        let [a, b, c] = ["a", "b", "c"].map(|out| picture(&format!("{recipe}-{out}")));
+        assert!(a == b && a != c, "{recipe}: what is asked for must matter");
+        let unknown = sample(&at("d"), &[ask[0], "rad"]).unwrap_err().to_string();
+        assert!(unknown.contains("rad") && unknown.contains("red"), "{unknown}");
+    }
+    let (labels, texts) = (at("cgan-tiny"), at("text-gan-tiny"));
+    let out = at("e");
+    let wrong = refused(&["sample", text(&labels), "-o", text(&out), "--text", "red"]);
+    assert!(
+        wrong.contains("knows classes, not words: `blue`, `red`") && wrong.contains("--label"),
+        "{wrong}"
+    );
+    for ask in [&[][..], &["--label", "red"]] {
+        let wrong = refused(&[&["sample", text(&texts), "-o", text(&out)], ask].concat());
+        assert!(wrong.contains("`square`") && wrong.contains("hint: `--text"), "{wrong}");
+    }
+    assert_eq!(translate(&["sample", text(&labels), "-o", text(&out), "-n", "4"]).unwrap(), 0);
+    assert!(!at("d").exists());
+}
+
+#[test]
+fn conditions_that_a_folder_lacks_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    colours(&at("squares"));
+    let red = at("squares/red");
+    let planned = |folder: &Path, recipe: &str| Plan::new(&request(&[folder], recipe), &|| {});
+    let refused = |folder: &Path, recipe: &str| planned(folder, recipe).unwrap_err().to_string();
+    assert!(refused(&red, "cgan-tiny").contains("no class folders in"));
+    std::fs::remove_file(red.join("0.txt")).unwrap();
+    let plan = planned(&red, "text-gan-tiny").unwrap();
+    let warned: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();
+    assert!(warned.iter().any(|text| text.contains("0.png")), "{warned:?}");
+    assert_eq!(plan.sides.datasets[0].len(), 3);
+    for i in 1..4 {
+        std::fs::remove_file(red.join(format!("{i}.txt"))).unwrap();
+    }
+    assert!(refused(&red, "text-gan-tiny").contains("no captions in folder"));
+
+    std::fs::create_dir(at("squares/green")).unwrap();
+    std::fs::copy(red.join("0.png"), at("squares/green/0.png")).unwrap();
+    let plan = planned(&at("squares"), "cgan-tiny").unwrap();
+    let warned: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();
+    assert!(warned.iter().any(|text| text.contains("no more than one image") && text.contains("`green`")));
+
+    let size =
+        Plan::new(&Request { sets: vec!["data.size=48".into()], ..request(&[&red], "dcgan-tiny") }, &|| {});
+    let size = size.unwrap_err().to_string();
+    assert!(size.contains("`data.size` is `48`; expected 16, 32, 64, 128 or 256"), "{size}");
+}

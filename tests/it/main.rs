@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod drawing;
+mod encoders;
 mod metrics;
 mod model;
 mod networks;

@@ -5,8 +5,9 @@ use std::process::Command;
 
 use image::RgbImage;
 use tch::Device;
+use translate::data::condition::Conditions;
 use translate::data::portraits::{Options, write_dataset};
-use translate::model::{Domains, Training, save};
+use translate::model::{About, Domains, Training, save};
 use translate::nets::Graph;
 use translate::recipe::{Space, resolve};
 
@@ -18,7 +19,7 @@ const PHOTO: u8 = 69;
 pub fn write_model(path: &Path) {
     let sets = ["data.size=32", "model.precision=f16"].map(String::from);
     let recipe = resolve("cyclegan-small", &sets).unwrap();
-    let graph = Graph::build(&recipe, Device::Cpu);
+    let graph = Graph::build(&recipe, &Conditions::new(), Device::Cpu);
     tch::no_grad(|| {
         for (name, mut tensor) in graph.tensors() {
             let last = tensor.size() == [3];
@@ -36,7 +37,8 @@ pub fn write_model(path: &Path) {
         data: [].into(),
         program: "a test".into(),
     };
-    save(path, &graph, &recipe, &domains, &training).unwrap();
+    let about = About { domains, conditions: Conditions::new(), training };
+    save(path, &graph, &recipe, &about).unwrap();
 }
 
 fn translate(root: &Path, args: &[&str]) -> String {

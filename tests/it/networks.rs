@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
-use translate::nets::{Network, Norm, patch, resnet, unet};
-use translate::recipe::{Discriminator, DiscriminatorNet, GeneratorNet};
+use translate::data::condition::Known;
+use translate::nets::{Encoding, Network, Norm, patch, resnet, unet};
+use translate::recipe::{Condition, Discriminator, DiscriminatorNet, GeneratorNet};
 
 use crate::python;
 
@@ -16,6 +17,8 @@ const GRADIENT_TOLERANCE: f64 = 1e-4;
 
 /// Of the networks that are made for one size.
 const SIZE: u32 = 32;
+/// Numbers of a class's embedding, as in `tests/parity/drawing.py`.
+const CONDITION: i64 = 6;
 
 #[derive(Deserialize)]
 struct Case {
@@ -24,6 +27,7 @@ struct Case {
     role: Role,
     net: Value,
     spectral_norm: bool,
+    classes: usize,
     train: bool,
 }
 
@@ -35,12 +39,17 @@ enum Role {
 }
 
 fn build(case: &Case) -> Network {
+    let condition = Condition::Label { width: CONDITION, matching_aware: false };
+    let known = Known::Classes((0..case.classes).map(|class| class.to_string()).collect());
+    let encoding = (case.classes > 0).then_some(Encoding { condition: &condition, known: &known });
     match case.role {
-        Role::Generator => Network::generator(&serde_json::from_value(case.net.clone()).unwrap(), SIZE),
+        Role::Generator => {
+            Network::generator(&serde_json::from_value(case.net.clone()).unwrap(), SIZE, encoding)
+        }
         Role::Discriminator => {
             let net: DiscriminatorNet = serde_json::from_value(case.net.clone()).unwrap();
             let spectral_norm = case.spectral_norm;
-            Network::discriminator(&Discriminator { spectral_norm, ..net.into() }, SIZE)
+            Network::discriminator(&Discriminator { spectral_norm, ..net.into() }, SIZE, encoding)
         }
     }
 }
@@ -68,12 +77,12 @@ fn compare(case: &Case, arrays: &HashMap<String, Tensor>) {
     let net = build(case);
     load(&net, arrays);
     if let Some(expected) = arrays.get("y_eval") {
-        let got = tch::no_grad(|| net.forward(&arrays["x"], false));
+        let got = tch::no_grad(|| net.forward_given(&arrays["x"], arrays.get("c"), false));
         let difference = difference(&got, expected);
         assert!(difference < OUTPUT_TOLERANCE, "{name}: y_eval differs by {difference:e}");
     }
     let xs = arrays["x"].set_requires_grad(true);
-    let ys = net.forward(&xs, case.train);
+    let ys = net.forward_given(&xs, arrays.get("c"), case.train);
     let off = difference(&ys, &arrays["y"]);
     assert!(off < OUTPUT_TOLERANCE, "{name}: y differs by {off:e}");
 
@@ -100,7 +109,7 @@ fn networks_agree_with_pytorch() {
     let Some(folder) = python::reference() else { return };
     let list = std::fs::read_to_string(folder.join("cases.json")).unwrap();
     let cases: Vec<Case> = serde_json::from_str(&list).unwrap();
-    assert!(cases.len() >= 32);
+    assert!(cases.len() >= 36);
     for case in &cases {
         compare(case, &python::arrays(&folder.join(format!("{}.npz", case.name))));
     }
@@ -139,7 +148,7 @@ fn published_generator(second: i64) -> Vec<(String, Vec<i64>)> {
 
 #[test]
 fn names_and_shapes_are_those_of_published_checkpoints() {
-    let generator = |config| Network::generator(&GeneratorNet::Resnet(config), 256);
+    let generator = |config| Network::generator(&GeneratorNet::Resnet(config), 256, None);
     let nine = generator(resnet::Config::default());
     assert_eq!(shapes(&nine), published_generator(5));
     assert_eq!(nine.parameter_count(), 11_378_179);
@@ -148,7 +157,7 @@ fn names_and_shapes_are_those_of_published_checkpoints() {
     let six = generator(resnet::Config { blocks: 6, ..resnet::Config::default() });
     assert_eq!(six.parameter_count(), 7_837_699);
 
-    let judge = Network::discriminator(&DiscriminatorNet::Patch(patch::Config::default()).into(), 256);
+    let judge = Network::discriminator(&DiscriminatorNet::Patch(patch::Config::default()).into(), 256, None);
     let mut expected = conv("model.0", [64, 3, 4, 4], 64);
     expected.extend(conv("model.2", [128, 64, 4, 4], 128));
     expected.extend(conv("model.5", [256, 128, 4, 4], 256));
@@ -165,6 +174,7 @@ fn unet_256_has_the_published_size() {
     let net = Network::generator(
         &GeneratorNet::Unet(unet::Config { dropout: true, ..unet::Config::default() }),
         256,
+        None,
     );
     assert_eq!(net.parameter_count(), 54_413_955);
     let shapes: HashMap<_, _> = shapes(&net).into_iter().collect();
@@ -180,7 +190,7 @@ fn unet_256_has_the_published_size() {
 fn receptive_fields_are_the_published_ones() {
     for (layers, expected) in [(1, 16), (2, 34), (3, 70), (4, 142), (5, 286)] {
         let config = patch::Config { width: 2, layers, norm: Norm::None };
-        let net = Network::discriminator(&DiscriminatorNet::Patch(config).into(), 64);
+        let net = Network::discriminator(&DiscriminatorNet::Patch(config).into(), 64, None);
         for (_, mut tensor) in net.tensors() {
             let _ = tch::no_grad(|| tensor.fill_(0.1));
         }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use indexmap::IndexMap;
 use tch::{Device, Kind, Tensor};
+use translate::data::condition::Conditions;
 use translate::loss::{Objective, gradient_penalty, r1};
 use translate::nets::{Graph, Network, Norm, patch};
 use translate::recipe::{DiscriminatorNet, Space, resolve};
@@ -22,7 +23,7 @@ struct Reference {
 impl Reference {
     fn new(arrays: HashMap<String, Tensor>) -> Self {
         let config = patch::Config { width: 4, layers: 2, norm: Norm::None };
-        let net = Network::discriminator(&DiscriminatorNet::Patch(config).into(), 32);
+        let net = Network::discriminator(&DiscriminatorNet::Patch(config).into(), 32, None);
         for (name, mut tensor) in net.tensors() {
             tch::no_grad(|| tensor.copy_(&arrays[&format!("w.{name}")]));
         }
@@ -86,7 +87,7 @@ fn step(sets: &[&str]) -> Step {
     all.extend(["x_to_y", "y_to_x"].map(|name| format!("generators.{name}.net.blocks=1")));
     all.extend(sets.iter().map(ToString::to_string));
     let recipe = resolve("cyclegan", &all).unwrap();
-    let graph = Graph::build(&recipe, Device::Cpu);
+    let graph = Graph::build(&recipe, &Conditions::new(), Device::Cpu);
     for (_, mut tensor) in graph.tensors() {
         tch::no_grad(|| tensor.copy_(&(wave(&tensor.size(), 0.7) * 0.05)));
     }
@@ -106,6 +107,8 @@ fn input(generators: bool) -> StepInput {
         choices: spaces.map(|space| (space, vec![Choice { swap: false, slot: 0 }])).into(),
         mixes: spaces.map(|space| (space, Tensor::full([1, 1, 1, 1], 0.5, options))).into(),
         augments: IndexMap::new(),
+        conditions: IndexMap::new(),
+        mismatched: IndexMap::new(),
         generators,
         lr: 1e-3,
     }

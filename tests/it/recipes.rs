@@ -3,12 +3,16 @@
 
 use std::collections::HashMap;
 
+use indexmap::IndexMap;
 use tch::{Device, Kind, Tensor};
+use translate::data::condition::{Conditioned, Conditions, Known, Vocabulary};
 use translate::data::loader::Batch;
 use translate::loss::Objective;
-use translate::recipe::{DiscriminatorNet, GeneratorNet, PRESETS, Recipe, Space, resolve};
+use translate::nets::encoder::TextEncoder;
+use translate::recipe::{Condition, DiscriminatorNet, GeneratorNet, PRESETS, Recipe, Space, resolve};
 use translate::train::draw::step_input;
 use translate::train::state::State;
+use translate::train::step::StepInput;
 
 const SIZE: u32 = 32;
 const STEPS: u64 = 4;
@@ -39,8 +43,42 @@ fn small(name: &str) -> Recipe {
             DiscriminatorNet::Residual(net) => net.width = 2,
         }
     }
+    for condition in recipe.conditions.values_mut() {
+        match condition {
+            Condition::Label { width, .. } => *width = 3,
+            Condition::Text { encoder: TextEncoder::Gru(net), .. } => (net.words, net.width) = (3, 4),
+            Condition::Text { encoder: TextEncoder::Transformer(net), .. } => {
+                (net.width, net.heads, net.layers, net.feed_forward) = (4, 2, 1, 4);
+            }
+        }
+    }
     recipe.validate().unwrap_or_else(|error| panic!("{name}: {error}"));
     recipe
+}
+
+/// Conditions of three images for every conditioned space.
+fn conditioned(recipe: &Recipe) -> IndexMap<Space, Conditioned> {
+    let of_kind = |condition: &Condition| match condition {
+        Condition::Label { .. } => {
+            let known = Known::Classes(["a", "b", "c"].map(String::from).to_vec());
+            Conditioned { known, of: (0..3).map(|label| vec![vec![label]]).collect() }
+        }
+        Condition::Text { .. } => {
+            let texts = ["red eyes", "blue eyes, red hair", "hair"];
+            let vocabulary = Vocabulary::new(texts.into_iter());
+            let of = texts.iter().map(|text| vec![vocabulary.tokens(text)]).collect();
+            Conditioned { known: Known::Words(vocabulary), of }
+        }
+    };
+    recipe.conditions.iter().map(|(space, condition)| (*space, of_kind(condition))).collect()
+}
+
+fn known(recipe: &Recipe) -> Conditions {
+    conditioned(recipe).into_iter().map(|(space, side)| (space, side.known)).collect()
+}
+
+fn input(recipe: &Recipe, index: u64) -> StepInput {
+    step_input(recipe, &conditioned(recipe), &loaded(recipe, index), index, Device::Cpu)
 }
 
 /// Batch number `index`, of images that only it has.
@@ -54,8 +92,7 @@ fn loaded(recipe: &Recipe, index: u64) -> Batch {
 
 fn train(recipe: &Recipe, state: &mut State, steps: std::ops::Range<u64>) {
     for index in steps {
-        let input = step_input(recipe, &loaded(recipe, index), index, Device::Cpu);
-        state.advance(&input).unwrap();
+        state.advance(&input(recipe, index)).unwrap();
     }
 }
 
@@ -65,7 +102,7 @@ fn copies(state: &State) -> HashMap<String, Tensor> {
 
 /// A new state with everything as in `saved`.
 fn restored(recipe: &Recipe, saved: &HashMap<String, Tensor>) -> State {
-    let mut state = State::new(recipe, Device::Cpu).unwrap();
+    let mut state = State::new(recipe, &known(recipe), Device::Cpu).unwrap();
     state.restore(saved).unwrap();
     state
 }
@@ -84,7 +121,7 @@ fn is_cancelled(recipe: &Recipe, name: &str, tensor: &Tensor) -> bool {
 fn every_recipe_learns_and_goes_on_with_equal_bits() {
     for preset in PRESETS {
         let (name, recipe) = (preset.name, small(preset.name));
-        let mut straight = State::new(&recipe, Device::Cpu).unwrap();
+        let mut straight = State::new(&recipe, &known(&recipe), Device::Cpu).unwrap();
         let start = copies(&straight);
         let mut broken = restored(&recipe, &start);
         train(&recipe, &mut straight, 0..STEPS);
@@ -110,8 +147,8 @@ fn every_recipe_learns_and_goes_on_with_equal_bits() {
 #[test]
 fn pix2pix_judges_the_result_beside_its_source() {
     let recipe = small("pix2pix");
-    let mut state = State::new(&recipe, Device::Cpu).unwrap();
-    let input = step_input(&recipe, &loaded(&recipe, 0), 0, Device::Cpu);
+    let mut state = State::new(&recipe, &known(&recipe), Device::Cpu).unwrap();
+    let input = input(&recipe, 0);
     let (x, y) = (&input.samples[&Space::X], &input.samples[&Space::Y]);
     let graph = &state.step.graph;
     let (fake, verdicts) = tch::no_grad(|| {
@@ -148,7 +185,7 @@ fn cyclegan_trains_by_every_objective() {
                 serde_json::from_value(serde_json::json!(["color", "translation", "cutout"])).unwrap();
         }
         recipe.validate().unwrap();
-        let mut state = State::new(&recipe, Device::Cpu).unwrap();
+        let mut state = State::new(&recipe, &known(&recipe), Device::Cpu).unwrap();
         train(&recipe, &mut state, 0..2);
         assert!(state.is_finite(), "{kind}");
         let clipped = matches!(recipe.loss.adversarial, Objective::Wgan { .. });
@@ -156,4 +193,30 @@ fn cyclegan_trains_by_every_objective() {
         let most = most.iter().map(|(_, w)| w.abs().max().double_value(&[])).fold(0.0, f64::max);
         assert_eq!(clipped, most <= 0.01, "{kind}: {most}");
     }
+}
+
+/// Real images with another caption count as fakes: the discriminator's term is
+/// softplus(−D(real, its own)) + the mean of softplus(D(fake, its own)) and softplus(D(real, another)).
+#[test]
+fn a_matching_aware_discriminator_refuses_wrong_captions() {
+    let mut recipe = small("text-gan");
+    // Its vectors move with every call, and the calls here are not those of the step.
+    recipe.discriminators[&Space::X].spectral_norm = false;
+    let mut state = State::new(&recipe, &known(&recipe), Device::Cpu).unwrap();
+    let input = input(&recipe, 0);
+    let (real, noise) = (&input.samples[&Space::X], &input.samples[&Space::Z]);
+    let (right, wrong) = (&input.conditions[&Space::X], &input.mismatched[&Space::X]);
+    assert_ne!(right, wrong);
+    let graph = &state.step.graph;
+    let [own, fake, other] = tch::no_grad(|| {
+        let drawn = graph.generators["z_to_x"].net.forward_given(noise, Some(right), true);
+        let judge = &graph.discriminators[&Space::X].net;
+        let judged = |images: &Tensor, text: &Tensor| judge.forward_given(images, Some(text), true);
+        [judged(real, right), judged(&drawn, right), judged(real, wrong)]
+    });
+    assert_ne!(own, other);
+    let softplus = |verdicts: Tensor| (verdicts.exp() + 1.0).log().mean(Kind::Float).double_value(&[]);
+    let expected = softplus(-own) + f64::midpoint(softplus(fake), softplus(other));
+    let got = state.step.run(&input).unwrap()["discriminator.x"].double_value(&[]);
+    assert!((got - expected).abs() < 1e-5, "{got}, not {expected}");
 }

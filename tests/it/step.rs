@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use indexmap::IndexMap;
 use tch::{Device, Tensor};
+use translate::data::condition::Conditions;
 use translate::nets::Graph;
 use translate::recipe::{Recipe, Space, resolve};
 use translate::train::pool::Choice;
@@ -46,13 +47,15 @@ fn input(arrays: &HashMap<String, Tensor>, k: usize) -> StepInput {
         choices: IndexMap::from(choices),
         mixes: IndexMap::new(),
         augments: IndexMap::new(),
+        conditions: IndexMap::new(),
+        mismatched: IndexMap::new(),
         generators: true,
         lr: numbers(&arrays["lr"])[k],
     }
 }
 
 fn compare(batch: usize, arrays: &HashMap<String, Tensor>) {
-    let graph = Graph::build(&recipe(batch), Device::Cpu);
+    let graph = Graph::build(&recipe(batch), &Conditions::new(), Device::Cpu);
     for (name, mut tensor) in named(&graph) {
         tch::no_grad(|| tensor.copy_(&arrays[&name]));
     }

@@ -3,7 +3,9 @@
 - the convolutional pair: Radford et al. 2016, https://arxiv.org/abs/1511.06434
 - the residual pair: Miyato et al. 2018, https://arxiv.org/abs/1802.05957
 - spectral normalisation: the same paper, by `torch.nn.utils.spectral_norm`
+- the projection discriminator: Miyato & Koyama 2018, https://arxiv.org/abs/1802.05637
 
+With `classes` a network takes a label of each sample, as an embedding: beside the noise, or by projection.
 All go from or to a 4×4 map; channels double a level, up to eight times.
 """
 
@@ -20,10 +22,39 @@ def channels(width, size):
     return [width * min(2**level, 8) for level in range(levels)]
 
 
-class DcganGenerator(nn.Module):
-    def __init__(self, noise, width, norm, size):
+# Numbers of a class's embedding.
+CONDITION = 6
+
+
+class Conditional(nn.Module):
+    """Has an embedding of the labels where there are any."""
+
+    def __init__(self, classes):
         super().__init__()
-        layers, before = [], noise
+        self.encoder = nn.Embedding(classes, CONDITION) if classes else None
+
+    def beside(self, z, labels):
+        return torch.cat([z, self.encoder(labels)], 1) if self.encoder else z
+
+
+class Judge(Conditional):
+    """A discriminator: the verdict on an image's features, and their product with the projected condition."""
+
+    def __init__(self, classes, features):
+        super().__init__(classes)
+        self.projection = nn.Linear(CONDITION, features, bias=False) if classes else None
+
+    def judge(self, features, verdict, labels):
+        verdict = verdict.flatten()
+        if self.projection:
+            verdict = verdict + (features.sum((2, 3)) * self.projection(self.encoder(labels))).sum(1)
+        return verdict[:, None, None, None]
+
+
+class DcganGenerator(Conditional):
+    def __init__(self, noise, width, norm, size, classes=None):
+        super().__init__(classes)
+        layers, before = [], noise + (CONDITION if classes else 0)
         for i, c in enumerate(reversed(channels(width, size))):
             stride, padding = (1, 0) if i == 0 else (2, 1)
             conv = nn.ConvTranspose2d(before, c, 4, stride, padding, bias=has_bias(norm))
@@ -31,13 +62,13 @@ class DcganGenerator(nn.Module):
             before = c
         self.main = nn.Sequential(*layers, nn.ConvTranspose2d(before, 3, 4, 2, 1), nn.Tanh())
 
-    def forward(self, z):
-        return self.main(z[:, :, None, None])
+    def forward(self, z, labels=None):
+        return self.main(self.beside(z, labels)[:, :, None, None])
 
 
-class DcganDiscriminator(nn.Module):
-    def __init__(self, width, norm, size):
-        super().__init__()
+class DcganDiscriminator(Judge):
+    def __init__(self, width, norm, size, classes=None):
+        super().__init__(classes, channels(width, size)[-1])
         first, *rest = channels(width, size)
         layers, before = [nn.Conv2d(3, first, 4, 2, 1), nn.LeakyReLU(SLOPE)], first
         for c in rest:
@@ -46,8 +77,9 @@ class DcganDiscriminator(nn.Module):
             before = c
         self.main = nn.Sequential(*layers, nn.Conv2d(before, 1, 4))
 
-    def forward(self, x):
-        return self.main(x)
+    def forward(self, x, labels=None):
+        features = self.main[:-1](x)
+        return self.judge(features, self.main[-1](features), labels)
 
 
 class Up(nn.Module):
@@ -64,11 +96,11 @@ class Up(nn.Module):
         return self.conv2(F.relu(self.norm2(y))) + self.shortcut(F.interpolate(x, scale_factor=2))
 
 
-class ResidualGenerator(nn.Module):
-    def __init__(self, noise, width, norm, size):
-        super().__init__()
+class ResidualGenerator(Conditional):
+    def __init__(self, noise, width, norm, size, classes=None):
+        super().__init__(classes)
         after = channels(width, size)[::-1]
-        self.head = nn.Linear(noise, after[0] * 16)
+        self.head = nn.Linear(noise + (CONDITION if classes else 0), after[0] * 16)
         self.blocks = nn.Sequential(*(Up(b, a, norm) for b, a in zip(after[:1] + after, after)))
         self.norm = norm_layer(norm, width)
         self.tail = nn.Conv2d(width, 3, 3, padding=1)
@@ -76,8 +108,8 @@ class ResidualGenerator(nn.Module):
             # Every sum that a block's bias shifts is normalised before the tail.
             self.cancelled = [f"blocks.{name}" for name, _ in self.blocks.named_parameters() if name.endswith("bias")]
 
-    def forward(self, z):
-        y = self.blocks(self.head(z).view(len(z), -1, 4, 4))
+    def forward(self, z, labels=None):
+        y = self.blocks(self.head(self.beside(z, labels)).view(len(z), -1, 4, 4))
         return torch.tanh(self.tail(F.relu(self.norm(y))))
 
 
@@ -94,15 +126,16 @@ class Down(nn.Module):
         return F.avg_pool2d(self.conv2(F.relu(y)), 2) + self.shortcut(F.avg_pool2d(x, 2))
 
 
-class ResidualDiscriminator(nn.Module):
-    def __init__(self, width, size):
-        super().__init__()
+class ResidualDiscriminator(Judge):
+    def __init__(self, width, size, classes=None):
+        super().__init__(classes, channels(width, size)[-1])
         after = channels(width, size)
         self.blocks = nn.Sequential(*(Down(b, a, i == 0) for i, (b, a) in enumerate(zip([3] + after, after))))
         self.tail = nn.Linear(after[-1], 1)
 
-    def forward(self, x):
-        return self.tail(F.relu(self.blocks(x)).sum((2, 3)))[:, :, None, None]
+    def forward(self, x, labels=None):
+        features = F.relu(self.blocks(x))
+        return self.judge(features, self.tail(features.sum((2, 3))), labels)
 
 
 def spectral(net):

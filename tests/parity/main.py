@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+import encoders
 import metrics
 import networks
 import objectives
@@ -15,5 +16,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for part in (metrics, networks, objectives, step):
+    for part in (encoders, metrics, networks, objectives, step):
         part.record(folder)

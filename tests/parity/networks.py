@@ -1,11 +1,11 @@
 """Writes what each network computes, for the tests to compare with.
 
 `record(FOLDER)` makes `FOLDER/cases.json`, which lists the cases: name, role, network settings, whether its weights are spectrally
-normalised, and whether y and the gradients are of training mode.
+normalised, how many classes it is given, and whether y and the gradients are of training mode.
 `FOLDER/<case>.npz` holds, all float32:
 
 - `w.<name>`: the state dict (without `num_batches_tracked`, which nothing uses)
-- `x`, `y`: input and output; `y_eval`: with batch or spectral norm, the output before training mode changes
+- `x`, `y`: input and output; `c`: int64 labels, of networks with classes; `y_eval`: with batch or spectral norm, the output before training mode changes
   their statistics
 - `gy`: a random cotangent of y; `gx`, `g.<name>`: the gradients of sum(y·gy). Biases that an instance norm cancels
   are left out: their gradient is rounding and nothing else
@@ -53,12 +53,13 @@ def pixel(width, norm):
     return dict(role="discriminator", net=dict(kind="pixel", width=width, norm=norm))
 
 
-def from_noise(kind, noise, width, norm):
-    return dict(role="generator", net=dict(kind=kind, noise=noise, width=width, norm=norm))
+def from_noise(kind, noise, width, norm, classes=0):
+    return dict(role="generator", net=dict(kind=kind, noise=noise, width=width, norm=norm), classes=classes)
 
 
-def whole(kind, spectral_norm=False, **net):
-    return dict(role="discriminator", net=dict(kind=kind, **net), spectral_norm=spectral_norm)
+def whole(kind, spectral_norm=False, classes=0, **net):
+    net = dict(kind=kind, **net)
+    return dict(role="discriminator", net=net, spectral_norm=spectral_norm, classes=classes)
 
 
 # name: settings, input [batch, height, width] or, of noise, [batch, numbers]
@@ -95,6 +96,10 @@ CASES = {
     "residual_generator_instance": (from_noise("residual", 6, 4, "instance"), (2, 6)),
     "residual_discriminator": (whole("residual", width=8), (2, SIZE, SIZE)),
     "residual_discriminator_spectral": (whole("residual", True, width=8), (2, SIZE, SIZE)),
+    "dcgan_generator_classes": (from_noise("dcgan", 10, 8, "batch", 5), (4, 10)),
+    "residual_generator_classes": (from_noise("residual", 10, 8, "batch", 5), (4, 10)),
+    "dcgan_discriminator_classes": (whole("dcgan", classes=5, width=8, norm="none"), (3, SIZE, SIZE)),
+    "residual_discriminator_classes": (whole("residual", True, classes=5, width=8), (3, SIZE, SIZE)),
 }
 
 
@@ -114,7 +119,7 @@ def build(case):
     settings = dict(case["net"])
     kind = settings.pop("kind")
     if kind in ("dcgan", "residual"):
-        settings["size"] = SIZE
+        settings |= {"size": SIZE, "classes": case["classes"]}
     net = NETS[case["role"], kind](**settings)
     reference.randomise(net)
     return drawing.spectral(net) if case.get("spectral_norm") else net
@@ -124,14 +129,15 @@ def compute(case, shape, train):
     """The arrays of one case."""
     net = build(case)
     x = torch.randn(shape) if len(shape) == 2 else torch.rand(shape[0], 3, *shape[1:]) * 2 - 1
-    arrays = state(net, "w")
+    labels = [torch.randint(case["classes"], (len(x),))] if case.get("classes") else []
+    arrays = state(net, "w") | {"c": label for label in labels}
     changes = case["net"].get("norm") == "batch" or case.get("spectral_norm")
     if changes:
         with torch.no_grad():
-            arrays["y_eval"] = net.eval()(x)
+            arrays["y_eval"] = net.eval()(x, *labels)
 
     x.requires_grad_()
-    y = net.train(train)(x)
+    y = net.train(train)(x, *labels)
     gy = torch.randn_like(y)
     y.backward(gy)
     arrays |= {"x": x.detach(), "y": y.detach(), "gy": gy, "gx": x.grad}
@@ -150,5 +156,5 @@ def record(folder):
         # Two programs cannot draw the same dropout masks, so those networks are compared without them.
         train = not case["net"].get("dropout", False)
         np.savez(folder / f"{name}.npz", **compute(case, shape, train))
-        listed.append({"case": name, "train": train, "spectral_norm": False} | case)
+        listed.append({"case": name, "train": train, "spectral_norm": False, "classes": 0} | case)
     (folder / "cases.json").write_text(json.dumps(listed, indent=1))

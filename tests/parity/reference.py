@@ -211,7 +211,8 @@ def randomise(net):
                 module.bias.normal_(0.0, 0.1)
         elif isinstance(module, nn.Linear):
             module.weight.normal_(0.0, (1.5 / module.in_features) ** 0.5)
-            module.bias.normal_(0.0, 0.1)
+            if module.bias is not None:
+                module.bias.normal_(0.0, 0.1)
         elif isinstance(module, nn.BatchNorm2d):
             module.weight.normal_(1.0, 0.2)
             module.bias.normal_(0.0, 0.2)

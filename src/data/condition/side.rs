@@ -1,0 +1,199 @@
+//! The conditions of one data set: what its networks can be asked for, and what is said of each of its images.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::{ConditionError, Vocabulary, captions, labels};
+use crate::data::dataset::Dataset;
+use crate::data::scan::{ImageFolder, Skipped};
+use crate::random::{Purpose, stream, uniform_below};
+use crate::recipe::{Condition, Space};
+
+/// Draws after which a mismatched condition may be equal to the right one, where nearly all images share one.
+const TRIES: usize = 32;
+
+/// What can be asked of a space: its classes, or the words of its captions. Part of a run and of a model, since the shapes
+/// of networks and the meaning of their inputs depend on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Known {
+    /// Class i has the label i.
+    Classes(Vec<String>),
+    /// The words of the training captions.
+    Words(Vocabulary),
+}
+
+impl Known {
+    /// Rows of the table that a network reads conditions by.
+    pub fn rows(&self) -> i64 {
+        match self {
+            Self::Classes(names) => names.len() as i64,
+            Self::Words(vocabulary) => vocabulary.len_with_padding(),
+        }
+    }
+
+    /// Conditions, of numbers each, as networks take them: labels `[batch]`, or tokens `[batch, length]`.
+    pub fn tensor(&self, conditions: &[Vec<i64>]) -> Tensor {
+        let numbers = Tensor::from_slice(&conditions.concat());
+        match self {
+            Self::Classes(_) => numbers,
+            Self::Words(vocabulary) => numbers.reshape([-1, vocabulary.length() as i64]),
+        }
+    }
+}
+
+/// What can be asked of each conditioned space.
+pub type Conditions = IndexMap<Space, Known>;
+
+/// What was read of a folder's conditions, before its images are.
+#[derive(Debug)]
+pub struct Reading {
+    known: Known,
+    of: HashMap<PathBuf, Vec<Vec<i64>>>,
+}
+
+impl Reading {
+    /// Reads the conditions of `folder`, and leaves only the files there that have one; the others go to `left_out`.
+    ///
+    /// # Errors
+    /// The folder has none of this kind.
+    pub fn new(
+        condition: &Condition,
+        folder: &mut ImageFolder,
+        left_out: &mut Vec<Skipped>,
+    ) -> Result<Self, ConditionError> {
+        let reading = match condition {
+            Condition::Label { .. } => {
+                let found = labels(folder)?;
+                left_out.extend(found.alone);
+                let of = found.of.into_iter().map(|(file, label)| (file, vec![vec![i64::from(label)]]));
+                Self { known: Known::Classes(found.names), of: of.collect() }
+            }
+            Condition::Text { .. } => {
+                let found = captions(folder)?;
+                left_out.extend(found.problems);
+                let vocabulary = Vocabulary::new(found.of.values().flatten().map(String::as_str));
+                let tokens = |texts: Vec<String>| texts.iter().map(|text| vocabulary.tokens(text)).collect();
+                let of = found.of.into_iter().map(|(file, texts)| (file, tokens(texts))).collect();
+                Self { known: Known::Words(vocabulary), of }
+            }
+        };
+        folder.files.retain(|file| reading.of.contains_key(file));
+        Ok(reading)
+    }
+
+    /// The conditions of the images that could be read.
+    pub fn of(mut self, dataset: &Dataset) -> Conditioned {
+        let of = dataset.files().map(|file| self.of.remove(file).unwrap_or_default()).collect();
+        Conditioned { known: self.known, of }
+    }
+}
+
+/// The conditions of a data set's images.
+#[derive(Debug, Clone)]
+pub struct Conditioned {
+    /// What can be asked for.
+    pub known: Known,
+    /// By image: its conditions (several, where it has several captions), as numbers.
+    pub of: Vec<Vec<Vec<i64>>>,
+}
+
+impl Conditioned {
+    /// For training samples from number `first` on, which show the images `items`: a condition of each, as networks take
+    /// them. Of several captions a random one.
+    pub fn draw(&self, seed: u64, first: u64, items: &[usize]) -> Tensor {
+        self.known.tensor(&self.chosen(seed, first, items))
+    }
+
+    /// Likewise, but of other images, so that each says something else than is true (Reed et al. 2016,
+    /// <https://arxiv.org/abs/1605.05396>).
+    pub fn draw_mismatched(&self, seed: u64, first: u64, items: &[usize]) -> Tensor {
+        let mismatched = |(sample, item): (u64, &usize)| {
+            let mut rng = stream(seed, Purpose::Mismatch, sample);
+            let mut draw = || {
+                let other = &self.of[uniform_below(&mut rng, self.of.len() as u64) as usize];
+                other[uniform_below(&mut rng, other.len() as u64) as usize].clone()
+            };
+            let differs = |condition: &Vec<i64>| !self.of[*item].contains(condition);
+            let first = draw();
+            if differs(&first) {
+                return first;
+            }
+            (1..TRIES).map(|_| draw()).find(differs).unwrap_or(first)
+        };
+        self.known.tensor(&(first..).zip(items).map(mismatched).collect::<Vec<_>>())
+    }
+
+    fn chosen(&self, seed: u64, first: u64, items: &[usize]) -> Vec<Vec<i64>> {
+        let choose = |(sample, item): (u64, &usize)| {
+            let all = &self.of[*item];
+            let mut rng = stream(seed, Purpose::Caption, sample);
+            all[uniform_below(&mut rng, all.len() as u64) as usize].clone()
+        };
+        (first..).zip(items).map(choose).collect()
+    }
+
+    /// Conditions to watch a run by, one a row of its sample grids: up to 16 classes, or the captions of up to `count`
+    /// images spread over the data.
+    pub fn fixed(&self, count: usize) -> Vec<Vec<i64>> {
+        match &self.known {
+            Known::Classes(names) => (0..names.len().min(16) as i64).map(|label| vec![label]).collect(),
+            Known::Words(_) => {
+                let count = count.min(self.of.len());
+                (0..count).map(|i| self.of[i * self.of.len() / count][0].clone()).collect()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn classes(of: &[i64]) -> Conditioned {
+        let known = Known::Classes(vec!["a".into(), "b".into(), "c".into()]);
+        Conditioned { known, of: of.iter().map(|label| vec![vec![*label]]).collect() }
+    }
+
+    fn numbers(tensor: &Tensor) -> Vec<i64> {
+        tensor.flatten(0, -1).try_into().unwrap()
+    }
+
+    #[test]
+    fn a_sample_gets_its_images_condition_and_a_mismatched_one_never_does() {
+        let of = [0, 0, 1, 2, 0, 0];
+        let side = classes(&of);
+        let items: Vec<usize> = (0..600).map(|i| i % 6).collect();
+        let right = numbers(&side.draw(3, 10, &items));
+        assert!(items.iter().zip(&right).all(|(item, label)| of[*item] == *label));
+        let wrong = numbers(&side.draw_mismatched(3, 10, &items));
+        assert!(right.iter().zip(&wrong).all(|(right, wrong)| right != wrong));
+        // Of class 1 both other classes come, as often as they are there: four times as many 0 as 2.
+        let of_b: Vec<i64> = (0..600).filter(|i| i % 6 == 2).map(|i| wrong[i]).collect();
+        let zeros = of_b.iter().filter(|label| **label == 0).count();
+        assert!((65..95).contains(&zeros), "{zeros} of {}", of_b.len());
+        // Samples are counted over the whole training, so that a batch may begin anywhere.
+        assert_eq!(numbers(&side.draw_mismatched(3, 12, &items[2..])), wrong[2..]);
+        assert_eq!(side.fixed(1), [[0], [1], [2]]);
+    }
+
+    #[test]
+    fn every_caption_of_an_image_is_shown() {
+        let vocabulary = Vocabulary::new(["red car", "blue car", "old car"].into_iter());
+        let captions = |texts: &[&str]| texts.iter().map(|text| vocabulary.tokens(text)).collect::<Vec<_>>();
+        let of = vec![captions(&["red car", "old car"]), captions(&["blue car"])];
+        let side = Conditioned { known: Known::Words(vocabulary.clone()), of };
+        let drawn = side.draw(0, 0, &[0; 40]);
+        assert_eq!(drawn.size(), [40, 2]);
+        let drawn = numbers(&drawn);
+        let count = |text: &str| drawn.chunks(2).filter(|row| *row == vocabulary.tokens(text)).count();
+        assert!(count("red car") + count("old car") == 40 && (8..33).contains(&count("red car")));
+        let wrong = numbers(&side.draw_mismatched(0, 0, &[0; 40]));
+        assert!(wrong.chunks(2).all(|row| row == vocabulary.tokens("blue car")));
+        assert_eq!(side.fixed(2), [vocabulary.tokens("red car"), vocabulary.tokens("blue car")]);
+    }
+}
