@@ -49,6 +49,8 @@ pub enum Purpose {
     Caption = 18,
     /// The condition of another image that goes with a sample. Counter: the sample.
     Mismatch = 19,
+    /// Noise of the pictures that are compared with real images.
+    Watch = 20,
 }
 
 /// The generator for one choice: `ChaCha8` under a key made of `seed`, `purpose` and `counter`.

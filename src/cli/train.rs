@@ -214,6 +214,7 @@ impl Screen {
                 warn(&self.bar, format_args!("skipped {lost}"));
             }
             Event::Saturated { domain } => warn(&self.bar, saturated(domain)),
+            Event::Failing(warning) => warn(&self.bar, warning),
         }
     }
 

@@ -307,19 +307,24 @@ pub fn fixed_samples(sides: &Sides, count: usize, size: u32) -> Result<Vec<Vec<V
         crop_into(&mut pixels, image, (spare_x / 2, spare_y / 2), size, false);
         Ok(pixels)
     };
-    let spread = |length: usize| (0..count.min(length)).map(move |i| i * length / count.min(length));
     let alone = |dataset: &Arc<Dataset>| {
-        spread(dataset.len()).map(|i| middle(dataset, &dataset.fetch(i)?.1)).collect::<Result<_, _>>()
+        spread(dataset.len(), count).map(|i| middle(dataset, &dataset.fetch(i)?.1)).collect::<Result<_, _>>()
     };
     let Some(pairs) = &sides.pairs else { return sides.datasets.iter().map(alone).collect() };
     let datasets = [&*sides.datasets[0], &*sides.datasets[1]];
     let mut fixed = vec![Vec::new(), Vec::new()];
-    for i in spread(pairs.len()) {
+    for i in spread(pairs.len(), count) {
         for (side, (_, image)) in pairs.fetch(i, datasets)?.iter().enumerate() {
             fixed[side].push(middle(datasets[side], image)?);
         }
     }
     Ok(fixed)
+}
+
+/// Up to `count` numbers below `length`, evenly spread.
+pub fn spread(length: usize, count: usize) -> impl Iterator<Item = usize> {
+    let count = count.min(length);
+    (0..count).map(move |i| i * length / count)
 }
 
 /// How many pixels wider and higher than the crop an image is.

@@ -1,15 +1,19 @@
 //! Metrics between images: per pair ([`l1`], [`psnr`], [`ssim()`], averaged over a folder by [`PairScores`]) and
-//! between two sets that nobody paired ([`swd`]).
+//! between two sets that nobody paired ([`swd`], and [`fidelity()`] on [`features()`]).
 //!
-//! Every function takes `[batch, 3, height, width]` float tensors with values in [0, 1], on any device, and leaves
-//! nothing in autograd's graph. A NaN in an image comes out as a NaN.
+//! Every function takes `[batch, 3, height, width]` float tensors with values in [0, 1] ([`features()`]: [-1, 1]), on
+//! any device, and leaves nothing in autograd's graph. A NaN in an image comes out as a NaN, or as an error.
 
+pub mod features;
+pub mod fidelity;
 pub mod pixel;
 pub mod pyramid;
 pub mod report;
 pub mod ssim;
 pub mod swd;
 
+pub use features::features;
+pub use fidelity::{Fidelity, fidelity};
 pub use pixel::{l1, psnr};
 pub use ssim::ssim;
 
@@ -79,6 +83,36 @@ pub enum MetricError {
         got: usize,
         /// Levels of the images' pyramid.
         expected: usize,
+    },
+    /// Features that are no two tables of one width.
+    #[error(
+        "`fidelity` got features of shapes {real:?} and {samples:?}, expected [images, features] twice, with as many features"
+    )]
+    Features {
+        /// Shape of the real images' features.
+        real: Vec<i64>,
+        /// Shape of the samples' features.
+        samples: Vec<i64>,
+    },
+    /// Too few images to have a k-th neighbour.
+    #[error(
+        "`fidelity` got {images} {side} images, expected more than k = {k}, and k at least 1; measure more images or take another k"
+    )]
+    TooFew {
+        /// `real` or `sampled`.
+        side: &'static str,
+        /// How many there are.
+        images: i64,
+        /// Neighbours asked for.
+        k: usize,
+    },
+    /// A feature that is NaN or infinite.
+    #[error(
+        "`fidelity` got {side} images with values that are NaN or infinite; a network has diverged, or an image is broken"
+    )]
+    NotFinite {
+        /// `real` or `sampled`.
+        side: &'static str,
     },
     /// libtorch refused.
     #[error(transparent)]

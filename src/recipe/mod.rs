@@ -14,4 +14,4 @@ pub use diff::{Difference, diff};
 pub use graph::{Arrow, Condition, Discriminator, DiscriminatorNet, GeneratorNet, Space};
 pub use presets::{PRESETS, Preset};
 pub use resolve::{RecipeError, closest, from_yaml, load, resolve, to_yaml};
-pub use schema::{Checkpoint, Data, Log, Loss, Model, Optim, Precision, Recipe, Sample, Train};
+pub use schema::{Checkpoint, Data, Log, Loss, Model, Monitor, Optim, Precision, Recipe, Sample, Train};

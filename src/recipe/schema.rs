@@ -44,6 +44,9 @@ pub struct Recipe {
     /// When the sample grid is drawn.
     #[serde(default)]
     pub sample: Sample,
+    /// When the generators' pictures are compared with real images.
+    #[serde(default)]
+    pub monitor: Monitor,
     /// How the shareable model file is stored.
     #[serde(default)]
     pub model: Model,
@@ -179,6 +182,23 @@ pub struct Sample {
 impl Default for Sample {
     fn default() -> Self {
         Self { every: 1000, count: 4 }
+    }
+}
+
+/// When the generators' pictures are compared with real images, to notice a generator that collapses or drops a part of
+/// them; see [`Fidelity`](crate::eval::Fidelity).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Monitor {
+    /// Images between two comparisons.
+    pub every: u64,
+    /// Pictures of each generator, and real images, in a comparison; 0 leaves it out.
+    pub count: usize,
+}
+
+impl Default for Monitor {
+    fn default() -> Self {
+        Self { every: 5000, count: 128 }
     }
 }
 

@@ -10,6 +10,9 @@ use crate::nets::{dcgan, pixel, residual};
 /// More than any memory holds with a network's activations; a batch of bytes of this size still fits.
 const MAX_BATCH_PIXELS: u64 = 1 << 28;
 
+/// Most images in a comparison with real ones: its memory grows with their square.
+const MAX_MONITORED: usize = 4096;
+
 const WIDTHS: RangeInclusive<i64> = 1..=1024;
 
 /// A value that cannot be used: field path, the value, what was expected.
@@ -73,7 +76,10 @@ impl Recipe {
         check(self.checkpoint.keep > 0, "checkpoint.keep", &self.checkpoint.keep, "at least 1")?;
         check(self.log.every > 0, "log.every", &self.log.every, "at least 1 image")?;
         check(self.sample.every > 0, "sample.every", &self.sample.every, "at least 1 image")?;
-        check(self.sample.count > 0, "sample.count", &self.sample.count, "at least 1")
+        check(self.sample.count > 0, "sample.count", &self.sample.count, "at least 1")?;
+        check(self.monitor.every > 0, "monitor.every", &self.monitor.every, "at least 1 image")?;
+        let count = self.monitor.count;
+        check(count <= MAX_MONITORED, "monitor.count", &count, &format!("0 to {MAX_MONITORED}"))
     }
 
     fn validate_penalties(&self) -> Result<(), Invalid> {

@@ -10,6 +10,7 @@ use tch::Tensor;
 
 use super::step::Terms;
 use crate::atomic;
+use crate::eval::Fidelity;
 use crate::torch::store::StoreError;
 
 /// One line of `metrics.jsonl`.
@@ -29,6 +30,9 @@ pub struct Tick {
     pub waiting: f64,
     /// Mean of each loss term since the tick before, without its weight.
     pub losses: IndexMap<String, f64>,
+    /// By generator, how its pictures stand to real images, where that was measured since the tick before.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub fidelity: IndexMap<String, Fidelity>,
 }
 
 /// Sums of the loss terms since the last tick, kept on the device until they are asked for.
@@ -113,7 +117,16 @@ mod tests {
 
     fn tick(step: u64) -> Tick {
         let losses = IndexMap::from([("cycle.x".to_string(), 0.25)]);
-        Tick { images: step, step, epoch: 0.5, lr: 1e-4, images_per_second: 2.0, waiting: 0.0, losses }
+        Tick {
+            images: step,
+            step,
+            epoch: 0.5,
+            lr: 1e-4,
+            images_per_second: 2.0,
+            waiting: 0.0,
+            losses,
+            fidelity: IndexMap::new(),
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tch::Device;
 use super::checkpoint;
 use super::draw::step_input;
 use super::metrics::{Metrics, Tick};
+use super::monitor::{self, Monitor};
 use super::plan::Plan;
 use super::problems::PlanError;
 use super::run::{Run, RunError};
@@ -19,11 +20,13 @@ use super::saturation::Saturation;
 use super::schedule;
 use super::signals::Signals;
 use super::state::State;
+use super::watch::Watch;
 use crate::data::condition::Conditioned;
 use crate::data::encode::EncodeError;
 use crate::data::loader::{Batch, Loader, LoaderError, SampleOptions, Sides, fixed_samples};
 use crate::data::scan::Skipped;
 use crate::device;
+use crate::eval::Fidelity;
 use crate::model::{self, About, Domains, Training};
 use crate::random::{Purpose, stream};
 use crate::recipe::{Recipe, Space};
@@ -120,6 +123,8 @@ pub enum Event<'a> {
         /// Of this domain.
         domain: &'a str,
     },
+    /// A generator has been failing for long; told once for each kind.
+    Failing(monitor::Warning<'a>),
 }
 
 /// How training ended.
@@ -143,6 +148,10 @@ pub struct Trainer {
     inputs: samples::Inputs,
     metrics: Metrics,
     saturation: Saturation,
+    watch: Watch,
+    monitor: Monitor,
+    /// What was measured since the last tick.
+    fidelity: IndexMap<String, Fidelity>,
     device: Device,
     epoch_length: u64,
     /// Seconds trained before this start.
@@ -187,6 +196,7 @@ impl Trainer {
         };
         let crops = fixed_samples(&sides, recipe.sample.count, recipe.data.size)?;
         let inputs = guard(&device_name, || samples::inputs(&recipe, &conditioned, &crops, device))?;
+        let watch = guard(&device_name, || Watch::new(&recipe, &sides, &conditioned, device))??;
         // Last, so that whatever fails before it leaves the folder as it was.
         let run = Run::open(&root, &recipe, &info)?;
         let metrics = Metrics::open(&run.metrics(), state.steps)?;
@@ -203,6 +213,9 @@ impl Trainer {
             inputs,
             metrics,
             saturation: Saturation::default(),
+            watch,
+            monitor: Monitor::default(),
+            fidelity: IndexMap::new(),
             device,
             epoch_length,
             seconds_before,
@@ -257,9 +270,14 @@ impl Trainer {
                 tell(Event::Estimate { images_per_second, seconds_left });
             }
 
-            // Losses.
+            // How the pictures stand to real images.
             let last = self.state.steps == recipe.steps();
             let due = |every: u64| last || images / every > (images - batch) / every;
+            if due(recipe.monitor.every) {
+                self.compare(tell)?;
+            }
+
+            // Losses.
             if due(recipe.log.every) {
                 let tick = self.tick(&lap)?;
                 tell(Event::Tick(&tick));
@@ -293,6 +311,18 @@ impl Trainer {
         self.state.advance(&input)
     }
 
+    fn compare(&mut self, tell: &mut dyn FnMut(Event<'_>)) -> Result<(), TrainError> {
+        let graph = self.state.translators();
+        for (generator, score) in guard(&device::name(self.device), || self.watch.scores(graph))? {
+            if let Some(failing) = self.monitor.take(&generator, &score) {
+                let to = graph.generators[&generator].to;
+                tell(Event::Failing(failing.warning(&generator, to, &self.recipe)));
+            }
+            self.fidelity.insert(generator, score.fidelity);
+        }
+        Ok(())
+    }
+
     fn tick(&mut self, lap: &Lap) -> Result<Tick, TrainError> {
         let losses = guard(&device::name(self.device), || self.state.meter.take())?;
         let batch = self.recipe.train.batch as u64;
@@ -306,6 +336,7 @@ impl Trainer {
             images_per_second: (images - lap.images) as f64 / seconds,
             waiting: lap.waited / seconds,
             losses,
+            fidelity: std::mem::take(&mut self.fidelity),
         };
         let path = self.run.metrics();
         self.metrics.write(&tick).map_err(|source| TrainError::Metrics { path, source })?;

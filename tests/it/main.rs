@@ -5,6 +5,7 @@
 mod bad_input;
 mod drawing;
 mod encoders;
+mod fidelity;
 mod metrics;
 mod model;
 mod networks;

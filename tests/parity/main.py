@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 import encoders
+import fidelity
 import metrics
 import networks
 import objectives
@@ -16,5 +17,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for part in (encoders, metrics, networks, objectives, step):
+    for part in (encoders, fidelity, metrics, networks, objectives, step):
         part.record(folder)

@@ -9,6 +9,7 @@ use tch::Tensor;
 
 use super::{ConditionError, Vocabulary, captions, labels};
 use crate::data::dataset::Dataset;
+use crate::data::loader::spread;
 use crate::data::scan::{ImageFolder, Skipped};
 use crate::random::{Purpose, stream, uniform_below};
 use crate::recipe::{Condition, Space};
@@ -142,10 +143,7 @@ impl Conditioned {
     pub fn fixed(&self, count: usize) -> Vec<Vec<i64>> {
         match &self.known {
             Known::Classes(names) => (0..names.len().min(16) as i64).map(|label| vec![label]).collect(),
-            Known::Words(_) => {
-                let count = count.min(self.of.len());
-                (0..count).map(|i| self.of[i * self.of.len() / count][0].clone()).collect()
-            }
+            Known::Words(_) => spread(self.of.len(), count).map(|i| self.of[i][0].clone()).collect(),
         }
     }
 }
