@@ -1,0 +1,186 @@
+"""Whether a conditional model draws what it is asked for, read from its pictures by a reader fitted to real images.
+
+    asked.py words REAL MODEL   every pair of eye and hair colour, 200 samples in all; REAL is a folder of portraits with
+                                the metadata.jsonl that `translate demo-data` writes
+    asked.py digits REAL MODEL  500 samples, as many of each class; REAL has a folder for each class
+    asked.py any REAL MODEL     500 samples of a model that knows no classes: which classes they are read as
+
+The reader of words looks at an attribute's pixels alone: those of the face's plane where real portraits' colours depend
+on the attribute most, as a histogram of their colours. The reader of digits is a small convolutional network. Neither
+sees a sample before it is fitted; how often it is right on real images that it was not fitted to is printed first, as
+samples cannot be read better than that. Real images are split in files of odd and even position.
+"""
+
+import argparse
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+# Bins a channel of a colour histogram, and parts of each side of the picture that have a histogram of their own.
+BINS, PARTS = 6, 4
+# Pixels that an attribute is read from, as a share of the picture.
+SHARE = {"eye_color": 0.06, "hair_color": 0.25}
+
+
+def load(files, size):
+    """Images as `[count, size, size, 3]`, 0 to 1."""
+    def one(file):
+        with Image.open(file) as image:
+            return np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BOX), np.float32) / 255
+
+    return np.stack([one(file) for file in files])
+
+
+def sample(program, model, count, seed, *asked):
+    """`count` pictures drawn by the model, as files in a folder that goes with the process."""
+    folder = Path(tempfile.mkdtemp(dir=SCRATCH.name)) / "drawn"
+    command = [program, "sample", model, "-o", folder, "-n", count, "--seed", seed, *asked]
+    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    return sorted(folder.glob("*.png"))
+
+
+def fit(net, images, labels, epochs, decay=0.0, vary=lambda images: images):
+    """Trains a classifier; the same numbers every time."""
+    net.train()
+    optimizer = torch.optim.AdamW(net.parameters(), 3e-3, weight_decay=decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, epochs * (-(-len(images) // 64)))
+    for _ in range(epochs):
+        for batch in torch.randperm(len(images)).split(64):
+            loss = nn.functional.cross_entropy(net(vary(images[batch])), labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return net.eval()
+
+
+@torch.no_grad()
+def read(net, images):
+    return net(images).argmax(1)
+
+
+def dependence(images, labels):
+    """For every pixel, the share of its colours' variance that the classes explain, `[size, size]`."""
+    total = images.var(0).sum(-1) + 1e-6
+    means = np.stack([images[labels == label].mean(0) for label in np.unique(labels)])
+    weights = np.bincount(labels) / len(labels)
+    return (((means - images.mean(0)) ** 2).sum(-1) * weights[:, None, None]).sum(0) / total
+
+
+class Words:
+    """Reads one attribute of portraits from its pixels."""
+
+    def __init__(self, images, labels, share):
+        found = dependence(images, labels)
+        self.mask = found >= np.quantile(found, 1 - share)
+        features = self.features(images)
+        self.scale = features.abs().mean(0).clamp(min=1e-3)
+        self.net = nn.Linear(features.shape[1], int(labels.max()) + 1)
+        fit(self.net, features / self.scale, torch.from_numpy(labels), 40, decay=0.05)
+
+    def features(self, images):
+        """Histograms of the colours in each part of the mask."""
+        size = images.shape[1]
+        part = np.arange(size) * PARTS // size
+        part = (part[:, None] * PARTS + part)[self.mask]
+        bins = np.minimum((images[:, self.mask] * BINS).astype(int), BINS - 1)
+        place = (bins[..., 0] * BINS + bins[..., 1]) * BINS + bins[..., 2] + part * BINS**3
+        rows = [np.bincount(row, minlength=PARTS**2 * BINS**3) for row in place]
+        return torch.from_numpy(np.stack(rows).astype(np.float32))
+
+    def __call__(self, images):
+        return read(self.net, self.features(images) / self.scale).numpy()
+
+
+def words(args):
+    lines = [json.loads(line) for line in (args.real / "metadata.jsonl").read_text().splitlines()]
+    images = load([args.real / line["file_name"] for line in lines], args.size)
+    readers, names = {}, {}
+    for attribute, share in SHARE.items():
+        names[attribute] = sorted({line[attribute] for line in lines})
+        labels = np.array([names[attribute].index(line[attribute]) for line in lines])
+        readers[attribute] = Words(images[::2], labels[::2], share)
+        right = (readers[attribute](images[1::2]) == labels[1::2]).mean()
+        print(f"reader of {attribute}: right on {right:.1%} of {len(labels[1::2])} real portraits")
+    if args.model is None:
+        return
+    pairs = [(eyes, hair) for eyes in names["eye_color"] for hair in names["hair_color"]]
+    asked, files = [], []
+    for i, (eyes, hair) in enumerate(pairs):
+        count = (i + 1) * args.count // len(pairs) - i * args.count // len(pairs)
+        drawn = sample(args.program, args.model, count, i, "--text", f"{eyes} eyes, {hair} hair") if count else []
+        files += drawn
+        asked += [(names["eye_color"].index(eyes), names["hair_color"].index(hair))] * len(drawn)
+    drawn, asked = load(files, args.size), np.array(asked)
+    right = np.stack([readers[attribute](drawn) for attribute in SHARE], 1) == asked
+    for i, attribute in enumerate(SHARE):
+        print(f"{attribute}: as asked in {right[:, i].mean():.1%} of {len(drawn)} samples")
+    print(f"both: as asked in {right.all(1).mean():.1%}")
+
+
+class Digits:
+    """Reads classes from gray pictures of 32 pixels."""
+
+    def __init__(self, images, labels):
+        def level(channels, to):
+            return nn.Conv2d(channels, to, 3, padding=1), nn.BatchNorm2d(to), nn.ReLU(), nn.MaxPool2d(2)
+
+        classes = int(labels.max()) + 1
+        self.net = nn.Sequential(
+            *level(1, 16), *level(16, 32), *level(32, 64), nn.Flatten(), nn.Dropout(0.3), nn.Linear(64 * 16, classes)
+        )
+
+        def shifted(images):
+            return torch.roll(images, tuple(torch.randint(-2, 3, (2,)).tolist()), (2, 3))
+
+        fit(self.net, self.gray(images), torch.from_numpy(labels), 12, vary=shifted)
+
+    @staticmethod
+    def gray(images):
+        return torch.from_numpy(images.mean(-1)[:, None])
+
+    def __call__(self, images):
+        return read(self.net, self.gray(images)).numpy()
+
+
+def digits(args):
+    names = sorted(folder.name for folder in args.real.iterdir() if folder.is_dir())
+    files = [(file, label) for label, name in enumerate(names) for file in sorted((args.real / name).glob("*.png"))]
+    images, labels = load([file for file, _ in files], 32), np.array([label for _, label in files])
+    reader = Digits(images[::2], labels[::2])
+    right = (reader(images[1::2]) == labels[1::2]).mean()
+    print(f"reader of classes: right on {right:.1%} of {len(labels[1::2])} real images")
+    if args.model is None:
+        return
+    if args.what == "any":
+        found = reader(load(sample(args.program, args.model, args.count, 0), 32))
+        counts = np.bincount(found, minlength=len(names))
+        print("read as", ", ".join(f"{name}: {count}" for name, count in zip(names, counts)))
+        return
+    each, right = args.count // len(names), []
+    for label, name in enumerate(names):
+        found = reader(load(sample(args.program, args.model, each, label, "--label", name), 32))
+        right.append((found == label).mean())
+        print(f"{name}: as asked in {right[-1]:.1%} of {each} samples")
+    print(f"all: as asked in {np.mean(right):.1%}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["words", "digits", "any"])
+    parser.add_argument("real", type=Path, help="a folder of real images")
+    parser.add_argument("model", type=Path, nargs="?", help="a run or a model file; without it the reader alone is measured")
+    parser.add_argument("--program", default="target/release/translate", help="the program that draws")
+    parser.add_argument("--count", type=int, help="samples in all")
+    parser.add_argument("--size", type=int, default=32, help="side that portraits are read at, in pixels")
+    args = parser.parse_args()
+    args.count = args.count or {"words": 200}.get(args.what, 500)
+    torch.manual_seed(0)
+    SCRATCH = tempfile.TemporaryDirectory()
+    (words if args.what == "words" else digits)(args)
