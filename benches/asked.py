@@ -1,7 +1,7 @@
 """Whether a conditional model draws what it is asked for, read from its pictures by a reader fitted to real images.
 
-    asked.py words REAL MODEL   every pair of eye and hair colour, 200 samples in all; REAL is a folder of portraits with
-                                the metadata.jsonl that `translate demo-data` writes
+    asked.py words REAL MODEL   as many samples of every pair of eye and hair colour, 200 in all or some more; REAL is a
+                                folder of portraits with the metadata.jsonl that `translate demo-data` writes
     asked.py digits REAL MODEL  500 samples, as many of each class; REAL has a folder for each class
     asked.py any REAL MODEL     500 samples of a model that knows no classes: which classes they are read as
 
@@ -37,10 +37,11 @@ def load(files, size):
     return np.stack([one(file) for file in files])
 
 
-def sample(program, model, count, seed, *asked):
-    """`count` pictures drawn by the model, as files in a folder that goes with the process."""
+def sample(program, model, count, option=None, asked=()):
+    """`count` pictures of each thing asked for, as files in a folder that goes with the process."""
     folder = Path(tempfile.mkdtemp(dir=SCRATCH.name)) / "drawn"
-    command = [program, "sample", model, "-o", folder, "-n", count, "--seed", seed, *asked]
+    command = [program, "sample", model, "-o", folder, "-n", count]
+    command += [word for thing in asked for word in (option, thing)]
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
     return sorted(folder.glob("*.png"))
 
@@ -111,12 +112,10 @@ def words(args):
     if args.model is None:
         return
     pairs = [(eyes, hair) for eyes in names["eye_color"] for hair in names["hair_color"]]
-    asked, files = [], []
-    for i, (eyes, hair) in enumerate(pairs):
-        count = (i + 1) * args.count // len(pairs) - i * args.count // len(pairs)
-        drawn = sample(args.program, args.model, count, i, "--text", f"{eyes} eyes, {hair} hair") if count else []
-        files += drawn
-        asked += [(names["eye_color"].index(eyes), names["hair_color"].index(hair))] * len(drawn)
+    each = -(-args.count // len(pairs))
+    texts = [f"{eyes} eyes, {hair} hair" for eyes, hair in pairs]
+    files = sample(args.program, args.model, each, "--text", texts)
+    asked = [(names["eye_color"].index(eyes), names["hair_color"].index(hair)) for eyes, hair in pairs for _ in range(each)]
     drawn, asked = load(files, args.size), np.array(asked)
     right = np.stack([readers[attribute](drawn) for attribute in SHARE], 1) == asked
     for i, attribute in enumerate(SHARE):
@@ -159,15 +158,15 @@ def digits(args):
     if args.model is None:
         return
     if args.what == "any":
-        found = reader(load(sample(args.program, args.model, args.count, 0), 32))
+        found = reader(load(sample(args.program, args.model, args.count), 32))
         counts = np.bincount(found, minlength=len(names))
         print("read as", ", ".join(f"{name}: {count}" for name, count in zip(names, counts)))
         return
-    each, right = args.count // len(names), []
-    for label, name in enumerate(names):
-        found = reader(load(sample(args.program, args.model, each, label, "--label", name), 32))
-        right.append((found == label).mean())
-        print(f"{name}: as asked in {right[-1]:.1%} of {each} samples")
+    each = args.count // len(names)
+    found = reader(load(sample(args.program, args.model, each, "--label", names), 32)).reshape(-1, each)
+    right = (found == np.arange(len(names))[:, None]).mean(1)
+    for name, share in zip(names, right):
+        print(f"{name}: as asked in {share:.1%} of {each} samples")
     print(f"all: as asked in {np.mean(right):.1%}")
 
 

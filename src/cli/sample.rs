@@ -19,6 +19,7 @@ use crate::model::{self, Asked};
   translate sample models/anime -o drawn.png --grid --seed 7
   translate sample models/digits -o threes -n 100 --label 3
   translate sample models/faces -o red.png --grid --text 'red eyes, black hair'
+  translate sample models/faces -o both.png --grid -n 8 --text 'red eyes' --text 'blue eyes'
   translate sample models/anime -o ways.png --grid --interpolate 8")]
 pub struct Args {
     /// A run folder or a model file
@@ -26,15 +27,16 @@ pub struct Args {
     /// The folder to write into; with `--grid` the picture's file
     #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
-    /// Pictures to draw, or ways with `--interpolate`; by default 64, or 8 ways
+    /// Pictures to draw, or ways with `--interpolate`, of each thing asked for; by default 64, or 8 ways, or 8 of each of
+    /// several
     #[arg(short = 'n', long, value_name = "N", value_parser = at_least_one)]
     count: Option<usize>,
-    /// The class to draw; by default each in turn
-    #[arg(long, value_name = "NAME", conflicts_with = "text")]
-    label: Option<String>,
-    /// What to draw, in words that the captions of the training had
-    #[arg(long, value_name = "WORDS")]
-    text: Option<String>,
+    /// The class to draw, as often as wanted; by default each in turn
+    #[arg(long = "label", value_name = "NAME", conflicts_with = "texts")]
+    labels: Vec<String>,
+    /// What to draw, in words that the captions of the training had, as often as wanted
+    #[arg(long = "text", value_name = "WORDS")]
+    texts: Vec<String>,
     /// The same seed gives the same pictures
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -72,19 +74,21 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let model = model::open(&args.model, device)?;
     let sampler = model.sampler(device)?;
     let (seed, truncate) = (args.seed, args.truncate);
-    let (noise, columns) = if let Some(steps) = args.interpolate {
-        (sampler.ways(seed, args.count.unwrap_or(8), steps, truncate), steps)
-    } else {
-        let count = args.count.unwrap_or(64);
-        (sampler.noise(seed, count, truncate), (count as f64).sqrt().ceil() as usize)
+    let several = (args.labels.len() + args.texts.len()).max(1);
+    let each = args.count.unwrap_or(if several > 1 || args.interpolate.is_some() { 8 } else { 64 });
+    let (noise, columns) = match args.interpolate {
+        Some(steps) => (sampler.ways(seed, several * each, steps, truncate), steps),
+        None if several > 1 => (sampler.noise(seed, several * each, truncate), each),
+        None => (sampler.noise(seed, each, truncate), (each as f64).sqrt().ceil() as usize),
     };
     let count = noise.size()[0] as usize;
-    let asked = match (&args.label, &args.text) {
-        (Some(label), _) => Asked::Label(label),
-        (None, Some(text)) => Asked::Text(text),
-        (None, None) => Asked::Nothing,
+    let asked = match (&args.labels[..], &args.texts[..]) {
+        ([], []) => Asked::Nothing,
+        ([], texts) => Asked::Texts(texts),
+        (labels, _) => Asked::Labels(labels),
     };
-    let condition = sampler.condition(&asked, count, columns)?;
+    let run = if several > 1 { count / several } else { columns };
+    let condition = sampler.condition(&asked, count, run)?;
     let files = match format {
         Some(_) => vec![args.output.clone()],
         None => (0..count).map(|i| args.output.join(format!("{i:05}.png"))).collect(),

@@ -21,10 +21,10 @@ const BATCH: i64 = 64;
 pub enum Asked<'a> {
     /// Nothing in particular.
     Nothing,
-    /// A class.
-    Label(&'a str),
-    /// What a text says.
-    Text(&'a str),
+    /// Classes.
+    Labels(&'a [String]),
+    /// What texts say.
+    Texts(&'a [String]),
 }
 
 /// One generator of a model, from noise, on its device.
@@ -80,8 +80,8 @@ impl Sampler<'_> {
         Tensor::stack(&all, 1).flatten(0, 1)
     }
 
-    /// What the network is to be given for each of `count` pictures; none where the model has no conditions. Where nothing
-    /// is asked of a model of classes, it is one class after another, each for a run of `row` pictures.
+    /// What the network is to be given for each of `count` pictures; none where the model has no conditions. What is asked
+    /// for comes by turns, each for a run of `run` pictures; of a model of classes nothing in particular is every class.
     ///
     /// # Errors
     /// The model does not know what is asked for, or has to be asked for something.
@@ -89,43 +89,19 @@ impl Sampler<'_> {
         &self,
         asked: &Asked<'_>,
         count: usize,
-        row: usize,
+        run: usize,
     ) -> Result<Option<Tensor>, ModelError> {
-        let quoted =
-            |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let refuse = |knows: String, hint: String| Err(ModelError::Condition { knows, hint });
-        let conditions = match (self.known, asked) {
-            (None, Asked::Nothing) => return Ok(None),
-            (None, _) => {
-                let hint =
-                    "leave `--label` and `--text` away; a recipe with `conditions` can be asked for more";
-                return refuse(format!("draws `{}` and knows no classes or words", self.domain), hint.into());
+        let Some(known) = self.known else {
+            if matches!(asked, Asked::Nothing) {
+                return Ok(None);
             }
-            (Some(Known::Classes(names)), Asked::Nothing) => {
-                (0..count).map(|i| vec![(i / row.max(1) % names.len()) as i64]).collect()
-            }
-            (Some(Known::Classes(names)), Asked::Label(label)) => {
-                let place = names.iter().position(|name| name == label);
-                let place = place.ok_or_else(|| unknown_label(label, names))?;
-                vec![vec![place as i64]; count]
-            }
-            (Some(Known::Classes(names)), Asked::Text(_)) => {
-                return refuse(
-                    format!("knows classes, not words: {}", quoted(names)),
-                    "`--label NAME`".into(),
-                );
-            }
-            (Some(known @ Known::Words(vocabulary)), asked) => {
-                let Asked::Text(text) = asked else {
-                    let words = &vocabulary.words()[..vocabulary.words().len().min(12)];
-                    let knows = format!("draws what a text says, in words such as {}", quoted(words));
-                    return refuse(knows, "`--text \"…\"`".into());
-                };
-                vocabulary.check(text)?;
-                return Ok(Some(known.tensor(&vec![vocabulary.tokens(text); count])));
-            }
+            let hint = "leave `--label` and `--text` away; a recipe with `conditions` can be asked for more";
+            let knows = format!("draws `{}` and knows no classes or words", self.domain);
+            return Err(ModelError::Condition { knows, hint: hint.into() });
         };
-        Ok(self.known.map(|known| known.tensor(&conditions)))
+        let asked = numbered(known, asked)?;
+        let each: Vec<Vec<i64>> = (0..count).map(|i| asked[i / run.max(1) % asked.len()].clone()).collect();
+        Ok(Some(known.tensor(&each)))
     }
 
     /// Draws a picture for each row of `noise` `[count, width]`, with its [`condition`](Self::condition).
@@ -147,11 +123,39 @@ impl Sampler<'_> {
     }
 }
 
+/// The numbers of each thing asked for: a class's place, a text's words.
+fn numbered(known: &Known, asked: &Asked<'_>) -> Result<Vec<Vec<i64>>, ModelError> {
+    let refuse = |knows: String, hint: &str| Err(ModelError::Condition { knows, hint: hint.into() });
+    match (known, asked) {
+        (Known::Classes(names), Asked::Nothing) => Ok((0..names.len() as i64).map(|i| vec![i]).collect()),
+        (Known::Classes(names), Asked::Labels(labels)) => {
+            let place = |label| names.iter().position(|name| name == label).map(|place| vec![place as i64]);
+            labels.iter().map(|label| place(label).ok_or_else(|| unknown_label(label, names))).collect()
+        }
+        (Known::Classes(names), Asked::Texts(_)) => {
+            refuse(format!("knows classes, not words: {}", quoted(names)), "`--label NAME`")
+        }
+        (Known::Words(vocabulary), Asked::Texts(texts)) => {
+            for text in *texts {
+                vocabulary.check(text)?;
+            }
+            Ok(texts.iter().map(|text| vocabulary.tokens(text)).collect())
+        }
+        (Known::Words(vocabulary), _) => {
+            let words = &vocabulary.words()[..vocabulary.words().len().min(12)];
+            refuse(format!("draws what a text says, in words such as {}", quoted(words)), "`--text \"…\"`")
+        }
+    }
+}
+
 fn unknown_label(asked: &str, names: &[String]) -> ModelError {
     let all: Vec<&str> = names.iter().map(String::as_str).collect();
     let closest = closest(asked, &all).map_or_else(String::new, |best| format!("; did you mean `{best}`?"));
-    let known = all.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    ModelError::Label { asked: asked.into(), known, closest }
+    ModelError::Label { asked: asked.into(), known: quoted(names), closest }
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// The point that lies `part` of the way along the great circle from `a` to `b` `[rows, width]` (White 2016,

@@ -7,7 +7,7 @@
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 use tch::nn::{self, Module as _, Path};
 
 use super::layers::{
@@ -152,7 +152,11 @@ impl Net for Discriminator {
         }
         let verdict = self.tail.forward(&ys, train);
         match (&self.projection, condition) {
-            (Some(projection), Some(condition)) => verdict + projection.forward(&ys, condition, train),
+            (Some(projection), Some(condition)) => {
+                // Divided by the root of the pixels, a sum over them is as long as the map that the verdict is made of.
+                let summed = ys.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float) / 4;
+                verdict + projection.forward(&summed, condition, train)
+            }
             _ => verdict,
         }
     }

@@ -253,20 +253,19 @@ fn unit(vector: &Tensor) -> Tensor {
 }
 
 /// The projection discriminator's part (Miyato & Koyama 2018, <https://arxiv.org/abs/1802.05637>): the inner product of
-/// an image's features, summed over its pixels, with a learned image of the condition.
+/// an image's features with a learned image of the condition.
 #[derive(Debug)]
 pub struct Projection(Linear);
 
 impl Projection {
-    /// For `features` channels, at `p`; none where the discriminator has no condition.
+    /// For `features` numbers an image, at `p`; none where the discriminator has no condition.
     pub fn new(p: &Path, features: i64, judged: Judged) -> Option<Self> {
         judged.condition.map(|width| Self(Linear::new(p, (width, features), false, judged)))
     }
 
-    /// Features `[batch, channels, height, width]` and an encoded condition to `[batch, 1, 1, 1]`.
+    /// Features `[batch, channels]` and an encoded condition `[batch, width]` to `[batch, 1, 1, 1]`.
     pub fn forward(&self, features: &Tensor, condition: &Tensor, train: bool) -> Tensor {
-        let summed = features.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float);
-        let product = (summed * self.0.forward(condition, train)).sum_dim_intlist(1i64, true, Kind::Float);
+        let product = (features * self.0.forward(condition, train)).sum_dim_intlist(1i64, true, Kind::Float);
         product.unsqueeze(-1).unsqueeze(-1)
     }
 }

@@ -190,11 +190,10 @@ impl Net for Discriminator {
         for block in &self.blocks {
             ys = block.forward(&ys, train);
         }
-        let ys = ys.relu();
-        let summed = ys.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float);
+        let summed = ys.relu().sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float);
         let verdict = self.tail.forward(&summed, train).unsqueeze(-1).unsqueeze(-1);
         match (&self.projection, condition) {
-            (Some(projection), Some(condition)) => verdict + projection.forward(&ys, condition, train),
+            (Some(projection), Some(condition)) => verdict + projection.forward(&summed, condition, train),
             _ => verdict,
         }
     }

@@ -1,4 +1,4 @@
-//! Why training cannot begin, and what the user should know where it can.
+//! Why training cannot begin or stops short, and what the user should know where it goes on.
 
 use std::path::PathBuf;
 
@@ -6,8 +6,11 @@ use super::run::RunError;
 use super::state::RestoreError;
 use crate::data::condition::ConditionError;
 use crate::data::dataset::DatasetError;
+use crate::data::encode::EncodeError;
+use crate::data::loader::LoaderError;
 use crate::data::scan::ScanError;
 use crate::recipe::RecipeError;
+use crate::torch::TorchError;
 use crate::torch::store::StoreError;
 
 /// Why training cannot begin.
@@ -153,6 +156,61 @@ pub enum PlanError {
         /// Its value now.
         after: String,
     },
+}
+
+/// Why training stopped short.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// Before the first step.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The run folder's.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A file of the run's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A sample grid's.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The data's.
+    #[error(transparent)]
+    Loader(#[from] LoaderError),
+    /// libtorch's.
+    #[error("{0}{hint}", hint = memory_hint(.0))]
+    Torch(#[from] TorchError),
+    /// A loss or a weight that is no number any more.
+    #[error(
+        "{term} is {value} after {images} images: training has diverged\nhint: a smaller `--set optim.lr=…`; the run \
+         in `{run}` can go on from its last checkpoint"
+    )]
+    Diverged {
+        /// The loss term in backquotes, or `a weight`.
+        term: String,
+        /// Its mean over the tick.
+        value: f64,
+        /// Images shown.
+        images: u64,
+        /// The run folder.
+        run: PathBuf,
+    },
+    /// The metrics file's.
+    #[error("cannot write `{path}`: {source}")]
+    Metrics {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+fn memory_hint(error: &TorchError) -> &'static str {
+    match error {
+        TorchError::OutOfMemory { .. } => {
+            "\nhint: a smaller `--set train.batch=…` or `--set data.size=…` needs less"
+        }
+        TorchError::Failed { .. } => "",
+    }
 }
 
 /// Something that the user should know before training begins.

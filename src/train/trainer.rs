@@ -1,7 +1,6 @@
 //! The training loop, read from top to bottom. Time is counted in images shown.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use indexmap::IndexMap;
@@ -13,8 +12,8 @@ use super::draw::step_input;
 use super::metrics::{Metrics, Tick};
 use super::monitor::{self, Monitor};
 use super::plan::Plan;
-use super::problems::PlanError;
-use super::run::{Run, RunError};
+use super::problems::{PlanError, TrainError};
+use super::run::Run;
 use super::samples;
 use super::saturation::Saturation;
 use super::schedule;
@@ -22,75 +21,18 @@ use super::signals::Signals;
 use super::state::State;
 use super::watch::Watch;
 use crate::data::condition::Conditioned;
-use crate::data::encode::EncodeError;
-use crate::data::loader::{Batch, Loader, LoaderError, SampleOptions, Sides, fixed_samples};
+use crate::data::loader::{Batch, Loader, SampleOptions, Sides, fixed_samples};
 use crate::data::scan::Skipped;
 use crate::device;
 use crate::eval::Fidelity;
 use crate::model::{self, About, Domains, Training};
 use crate::random::{Purpose, stream};
 use crate::recipe::{Recipe, Space};
-use crate::torch::store::StoreError;
 use crate::torch::{TorchError, guard};
 
 /// Seconds of steady steps after which the total time is estimated, unless [`ESTIMATE_STEPS`] come first.
 const ESTIMATE_SECONDS: f64 = 5.0;
 const ESTIMATE_STEPS: u64 = 20;
-
-/// Why training stopped short.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    /// Before the first step.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// The run folder's.
-    #[error(transparent)]
-    Run(#[from] RunError),
-    /// A file of the run's.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A sample grid's.
-    #[error(transparent)]
-    Encode(#[from] EncodeError),
-    /// The data's.
-    #[error(transparent)]
-    Loader(#[from] LoaderError),
-    /// libtorch's.
-    #[error("{0}{hint}", hint = memory_hint(.0))]
-    Torch(#[from] TorchError),
-    /// A loss or a weight that is no number any more.
-    #[error(
-        "{term} is {value} after {images} images: training has diverged\nhint: a smaller `--set optim.lr=…`; the run \
-         in `{run}` can go on from its last checkpoint"
-    )]
-    Diverged {
-        /// The loss term in backquotes, or `a weight`.
-        term: String,
-        /// Its mean over the tick.
-        value: f64,
-        /// Images shown.
-        images: u64,
-        /// The run folder.
-        run: PathBuf,
-    },
-    /// The metrics file's.
-    #[error("cannot write `{path}`: {source}")]
-    Metrics {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-}
-
-fn memory_hint(error: &TorchError) -> &'static str {
-    match error {
-        TorchError::OutOfMemory { .. } => {
-            "\nhint: a smaller `--set train.batch=…` or `--set data.size=…` needs less"
-        }
-        TorchError::Failed { .. } => "",
-    }
-}
 
 /// What training tells its caller as it goes.
 #[derive(Debug)]

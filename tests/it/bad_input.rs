@@ -171,6 +171,42 @@ fn one_image_and_small_images_warn_and_a_bad_file_is_named() {
     let bytes = std::fs::read(&file).unwrap();
     std::fs::write(root.join("cut.safetensors"), &bytes[..bytes.len() / 2]).unwrap();
     refused(root, &["apply", "@cut.safetensors", "@one", "-o", "@out2"], &["truncated", "hint: "]);
+    elsewhere(root);
+}
+
+/// The finished run of `photos` and `one` goes on with a warning where something else has changed than its recipe.
+fn elsewhere(root: &Path) {
+    let edit = |file: &Path, change: &dyn Fn(&mut serde_json::Value)| {
+        let mut info = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        change(&mut info);
+        std::fs::write(file, info.to_string()).unwrap();
+    };
+    let on = ["train", "faces/photos", "one", "--set", "train.images=8", "--dry-run"];
+    let in_run = [&on[..], &["--run", "run"]].concat();
+    edit(&root.join("run/run.json"), &|info| info["threads"] = 63.into());
+    let ended = translate(root, &in_run);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    for part in ["on 63 CPU threads", "OMP_NUM_THREADS=63"] {
+        assert!(ended.stderr.contains(part), "no `{part}` in: {}", ended.stderr);
+    }
+    assert!(!ended.stderr.contains("have changed"), "{}", ended.stderr);
+
+    edit(&root.join("run/run.json"), &|info| {
+        for side in info["data"].as_object_mut().unwrap().values_mut() {
+            side["fingerprint"] = "another".into();
+        }
+    });
+    let ended = translate(root, &in_run);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the images of `photos` have changed"), "{}", ended.stderr);
+    // Found by the folders' names alone, it may be of other folders that are called the same.
+    std::fs::create_dir(root.join("models")).unwrap();
+    std::fs::rename(root.join("run"), root.join("models/photos-one")).unwrap();
+    let ended = translate(root, &on);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    for part in ["`models/photos-one` was trained on other images", "--run DIR"] {
+        assert!(ended.stderr.contains(part), "no `{part}` in: {}", ended.stderr);
+    }
 }
 
 /// A run that broke off before its first checkpoint can be begun again with another recipe, as the message for too little
@@ -197,4 +233,16 @@ fn a_run_without_a_checkpoint_takes_another_recipe() {
     assert_eq!(list(&root.join("run/checkpoints")).unwrap().len(), 1);
     let recipe = std::fs::read_to_string(root.join("run/recipe.yaml")).unwrap();
     assert!(recipe.contains("size: 36"), "{recipe}");
+
+    // What a start leaves that is killed early is no run yet, and is taken over unless something of the user's is in it.
+    std::fs::create_dir_all(root.join("early/samples")).unwrap();
+    for file in [".lock", "recipe.yaml"] {
+        std::fs::write(root.join("early").join(file), "").unwrap();
+    }
+    let early = ["train", "faces/photos", "faces/anime", "--run", "early", "--dry-run"];
+    let ended = translate(root, &early);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    std::fs::write(root.join("early/samples/mine.png"), "").unwrap();
+    let early = ["train", "@faces/photos", "@faces/anime", "--run", "@early"];
+    refused(root, &early, &["`early`", "--run DIR"]);
 }

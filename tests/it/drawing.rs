@@ -206,6 +206,13 @@ fn classes_and_captions_can_be_asked_for() {
         }
         let [a, b, c] = ["a", "b", "c"].map(|out| picture(&format!("{recipe}-{out}")));
         assert!(a == b && a != c, "{recipe}: what is asked for must matter");
+        let both = |out: &str, second: &str| {
+            let out = at(&format!("{recipe}-{out}"));
+            assert_eq!(sample(&out, &[ask[0], ask[1], ask[0], second]).unwrap(), 0);
+            [0, 1, 2, 3, 4, 5].map(|i| std::fs::read(out.join(format!("{i:05}.png"))).unwrap())
+        };
+        let (same, differ) = (both("same", ask[1]), both("differ", other));
+        assert!(same[..3] == differ[..3] && same[3..] != differ[3..], "{recipe}: three of each asked for");
         let unknown = sample(&at("d"), &[ask[0], "rad"]).unwrap_err().to_string();
         assert!(unknown.contains("rad") && unknown.contains("red"), "{unknown}");
     }

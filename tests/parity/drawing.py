@@ -27,27 +27,30 @@ CONDITION = 6
 
 
 class Conditional(nn.Module):
-    """Has an embedding of the labels where there are any."""
+    """Has an embedding of the labels where there are any, divided by the root of its width."""
 
     def __init__(self, classes):
         super().__init__()
         self.encoder = nn.Embedding(classes, CONDITION) if classes else None
 
+    def encode(self, labels):
+        return self.encoder(labels) / CONDITION**0.5
+
     def beside(self, z, labels):
-        return torch.cat([z, self.encoder(labels)], 1) if self.encoder else z
+        return torch.cat([z, self.encode(labels)], 1) if self.encoder else z
 
 
 class Judge(Conditional):
-    """A discriminator: the verdict on an image's features, and their product with the projected condition."""
+    """A discriminator: the verdict on an image's features, and the product of their sum with the projected condition."""
 
     def __init__(self, classes, features):
         super().__init__(classes)
         self.projection = nn.Linear(CONDITION, features, bias=False) if classes else None
 
-    def judge(self, features, verdict, labels):
+    def judge(self, summed, verdict, labels):
         verdict = verdict.flatten()
         if self.projection:
-            verdict = verdict + (features.sum((2, 3)) * self.projection(self.encoder(labels))).sum(1)
+            verdict = verdict + torch.einsum("nc,nc->n", summed, self.projection(self.encode(labels)))
         return verdict[:, None, None, None]
 
 
@@ -79,7 +82,7 @@ class DcganDiscriminator(Judge):
 
     def forward(self, x, labels=None):
         features = self.main[:-1](x)
-        return self.judge(features, self.main[-1](features), labels)
+        return self.judge(features.mean((2, 3)) * 4, self.main[-1](features), labels)
 
 
 class Up(nn.Module):
@@ -134,8 +137,8 @@ class ResidualDiscriminator(Judge):
         self.tail = nn.Linear(after[-1], 1)
 
     def forward(self, x, labels=None):
-        features = F.relu(self.blocks(x))
-        return self.judge(features, self.tail(features.sum((2, 3))), labels)
+        summed = F.relu(self.blocks(x)).sum((2, 3))
+        return self.judge(summed, self.tail(summed), labels)
 
 
 def spectral(net):

@@ -42,7 +42,7 @@ class Transformer(nn.TransformerEncoder):
 
     def forward(self, tokens):
         length, width = tokens.shape[1], self.embedding.embedding_dim
-        xs = self.embedding(tokens) * width**0.5 + positions(length, width)
+        xs = self.embedding(tokens) + positions(length, width)
         ys = super().forward(xs, src_key_padding_mask=tokens == 0)
         # One row at a time, so that nothing here is a mask of ours.
         return torch.stack([y[: (row != 0).sum()].mean(0) for y, row in zip(ys, tokens)])
@@ -93,7 +93,7 @@ def compute(kind, entries, settings):
         if kind != "label":
             net.embedding.weight[0] = 0
     condition = conditions(kind, entries)
-    y = net(condition)
+    y = net(condition) / settings["embedding_dim" if kind == "label" else "width"] ** 0.5
     gy = torch.randn_like(y)
     names, weights = zip(*net.named_parameters())
     first = torch.autograd.grad((y * gy).sum(), weights, create_graph=True)

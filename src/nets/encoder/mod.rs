@@ -72,15 +72,19 @@ pub enum Encoder {
 }
 
 impl Encoder {
-    /// Conditions to one vector each, `[batch, width]`, of any range: int64 labels `[batch]` from 0, or int64 tokens
+    /// Conditions to one vector each, `[batch, width]`, about as long as 1: int64 labels `[batch]` from 0, or int64 tokens
     /// `[batch, length]` with [`PADDING`] at the end. A caption's vector does not depend on how much padding it has, and
     /// one of padding alone gives zeros.
+    ///
+    /// The encoders' numbers are about as large as normal noise is; a vector of many of them would drown the noise
+    /// beside it, which a generator then learns to do without, and the verdict that its projection is added to.
     pub fn forward(&self, condition: &Tensor) -> Tensor {
-        match self {
+        let vectors = match self {
             Self::Label(encoder) => encoder.forward(condition),
             Self::Gru(encoder) => encoder.forward(condition),
             Self::Transformer(encoder) => encoder.forward(condition),
-        }
+        };
+        vectors / (self.width() as f64).sqrt()
     }
 
     /// The length of a vector.

@@ -122,9 +122,9 @@ impl Transformer {
     pub fn forward(&self, tokens: &Tensor) -> Tensor {
         let words = are_words(tokens);
         let hidden = words.logical_not().unsqueeze(1).unsqueeze(1);
-        let scale = (self.width as f64).sqrt();
-        let mut xs =
-            tokens.apply(&self.embedding) * scale + positions(tokens.size()[1], self.width, tokens.device());
+        // Both are about 1 in size: words are N(0, 1) here, where the paper multiplies smaller ones by the width's root.
+        let places = positions(tokens.size()[1], self.width, tokens.device());
+        let mut xs = tokens.apply(&self.embedding) + places;
         for layer in &self.layers {
             xs = layer.forward(&xs, &hidden);
         }
