@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_fused_adam.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/leaky_relu.h>
 #include <c10/core/GradMode.h>
 #include <torch/version.h>
@@ -19,6 +20,16 @@ std::vector<at::Tensor> list(at::Tensor **tensors, size_t count) {
     out.reserve(count);
     for (size_t i = 0; i < count; i++) out.push_back(*tensors[i]);
     return out;
+}
+
+// The gradients, element by element in the memory order of their parameters. The fused kernel walks both by address, and
+// a gradient as autograd returns it may be a transposed view (a linear layer's weight, a second derivative's).
+std::vector<at::Tensor> laid_out_as(const std::vector<at::Tensor> &params, std::vector<at::Tensor> grads) {
+    for (size_t i = 0; i < grads.size(); i++) {
+        if (grads[i].sizes() == params[i].sizes() && grads[i].strides() != params[i].strides())
+            grads[i] = at::empty_like(params[i]).copy_(grads[i]);
+    }
+    return grads;
 }
 
 template <typename F> char *guarded(F body) {
@@ -47,7 +58,8 @@ char *translate_fused_adam(at::Tensor **params, at::Tensor **grads, at::Tensor *
                            at::Tensor **steps, size_t count, double lr, double beta1, double beta2, double eps) {
     return guarded([&] {
         c10::AutoGradMode no_grad(false);
-        at::_fused_adam_(list(params, count), list(grads, count), list(exp_avgs, count), list(exp_avg_sqs, count),
+        auto moved = list(params, count);
+        at::_fused_adam_(moved, laid_out_as(moved, list(grads, count)), list(exp_avgs, count), list(exp_avg_sqs, count),
                          /*max_exp_avg_sqs=*/{}, list(steps, count), lr, beta1, beta2, /*weight_decay=*/0.0, eps,
                          /*amsgrad=*/false, /*maximize=*/false);
     });

@@ -57,7 +57,8 @@ pub struct AdamRates {
 }
 
 /// One Adam update (Kingma & Ba 2015) of all `params` in one call, in place. All five slices have the same length
-/// and, tensor by tensor, the same shapes; `steps` are float32 scalars that already count this update.
+/// and, tensor by tensor, the same shapes; the moments lie in memory as their parameters do, gradients as they like.
+/// `steps` are float32 scalars that already count this update.
 ///
 /// # Errors
 /// libtorch's, for instance where shapes or devices differ.
@@ -126,6 +127,24 @@ mod tests {
         assert!((after[0] - 0.9).abs() < 1e-6 && (after[1] + 1.9).abs() < 1e-6, "{after:?}");
         let first: Vec<f32> = (&m[0]).try_into().unwrap();
         assert!((first[0] - 0.25).abs() < 1e-6 && (first[1] + 2.0).abs() < 1e-6, "{first:?}");
+    }
+
+    #[test]
+    fn adam_takes_gradients_of_any_memory_order() {
+        let update = |grad: Tensor| {
+            let zeros = || [Tensor::zeros([2, 3], (tch::Kind::Float, tch::Device::Cpu))];
+            let (params, m, v, steps) = (zeros(), zeros(), zeros(), [Tensor::from(1.0f32)]);
+            let rates = AdamRates { lr: 0.1, betas: [0.5, 0.999], eps: 1.0 };
+            fused_adam(&params, &[grad], &m, &v, &steps, rates).unwrap();
+            let [m, params] = [m, params].map(|[tensor]| Vec::<f32>::try_from(tensor.flatten(0, 1)).unwrap());
+            (m, params)
+        };
+        let straight = Tensor::from_slice(&[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0]).reshape([2, 3]);
+        let transposed = straight.tr().contiguous().tr();
+        assert!(!transposed.is_contiguous());
+        let (m, params) = update(transposed);
+        assert_eq!(m, [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]);
+        assert_eq!(params, update(straight).1);
     }
 
     #[test]
