@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use image::RgbImage;
+use tch::Tensor;
 
 use super::progress::tell;
 use super::{Failure, at_least_one, print};
 use crate::data::encode::{Format, encode};
 use crate::data::grid::grid;
 use crate::device;
-use crate::model::{self, Asked};
+use crate::model::{self, Asked, Sampler};
 
 /// Draw new pictures with a model that was trained from noise
 #[derive(Debug, Parser)]
@@ -27,11 +28,11 @@ pub struct Args {
     /// The folder to write into; with `--grid` the picture's file
     #[arg(short, long, value_name = "PATH")]
     output: PathBuf,
-    /// Pictures to draw, or ways with `--interpolate`, of each thing asked for; by default 64, or 8 ways, or 8 of each of
-    /// several
+    /// Pictures of each thing asked for, or ways with `--interpolate`; by default 64, or 8 where there are several things
+    /// or ways
     #[arg(short = 'n', long, value_name = "N", value_parser = at_least_one)]
     count: Option<usize>,
-    /// The class to draw, as often as wanted; by default each in turn
+    /// The class to draw, as often as wanted; by default every class
     #[arg(long = "label", value_name = "NAME", conflicts_with = "texts")]
     labels: Vec<String>,
     /// What to draw, in words that the captions of the training had, as often as wanted
@@ -57,6 +58,11 @@ pub struct Args {
     device: String,
 }
 
+/// Pictures of one call, whose noise is in the memory.
+const MOST: usize = 1_000_000;
+/// Pictures of one grid: at 256 pixels a side it takes 0.8 GB.
+const MOST_IN_GRID: usize = 4096;
+
 fn truncation(text: &str) -> Result<f64, String> {
     let value = text.parse().ok().filter(|value: &f64| (0.05..=10.0).contains(value));
     value.ok_or_else(|| "expected a number from 0.05 to 10".to_string())
@@ -73,22 +79,14 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let device = device::parse(&args.device)?;
     let model = model::open(&args.model, device)?;
     let sampler = model.sampler(device)?;
-    let (seed, truncate) = (args.seed, args.truncate);
-    let several = (args.labels.len() + args.texts.len()).max(1);
-    let each = args.count.unwrap_or(if several > 1 || args.interpolate.is_some() { 8 } else { 64 });
-    let (noise, columns) = match args.interpolate {
-        Some(steps) => (sampler.ways(seed, several * each, steps, truncate), steps),
-        None if several > 1 => (sampler.noise(seed, several * each, truncate), each),
-        None => (sampler.noise(seed, each, truncate), (each as f64).sqrt().ceil() as usize),
-    };
-    let count = noise.size()[0] as usize;
     let asked = match (&args.labels[..], &args.texts[..]) {
         ([], []) => Asked::Nothing,
         ([], texts) => Asked::Texts(texts),
         (labels, _) => Asked::Labels(labels),
     };
-    let run = if several > 1 { count / several } else { columns };
-    let condition = sampler.condition(&asked, count, run)?;
+    let things = sampler.understand(&asked)?;
+    let (noise, columns) = noise(args, &sampler, things.len())?;
+    let count = noise.size()[0] as usize;
     let files = match format {
         Some(_) => vec![args.output.clone()],
         None => (0..count).map(|i| args.output.join(format!("{i:05}.png"))).collect(),
@@ -98,18 +96,41 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         return Err(anyhow::anyhow!("`{}` exists\n{hint}", there.display()).into());
     }
     tell(format_args!("drawing {count} pictures of {} on {}", sampler.domain(), device::name(device)));
-    let pictures = sampler.draw(&noise, condition.as_ref())?;
+    let batches = sampler.draw(&noise, &things);
     if let Some(format) = format {
+        let pictures = batches.collect::<Result<Vec<_>, _>>()?.concat();
         write(&rows(&pictures, columns), format, &args.output)?;
     } else {
         std::fs::create_dir_all(&args.output)
             .map_err(|error| anyhow::anyhow!("cannot make `{}`: {error}", args.output.display()))?;
-        for (picture, file) in pictures.iter().zip(&files) {
-            write(picture, Format::Png, file)?;
+        let mut files = files.iter();
+        for pictures in batches {
+            for (picture, file) in pictures.map_err(Failure::midway)?.iter().zip(&mut files) {
+                write(picture, Format::Png, file)?;
+            }
         }
     }
     print(format!("{count} drawn into `{}`", args.output.display()));
     Ok(0)
+}
+
+/// Noise for all pictures, those of one thing after those of another, and how many of them make a row.
+fn noise(args: &Args, sampler: &Sampler<'_>, things: usize) -> Result<(Tensor, usize), Failure> {
+    let few = things > 1 || args.interpolate.is_some();
+    let each = args.count.unwrap_or(if few { 8 } else { 64 });
+    let length = args.interpolate.unwrap_or(1);
+    let total = things.saturating_mul(each).saturating_mul(length);
+    let most = if args.grid { MOST_IN_GRID } else { MOST };
+    if total > most {
+        let text = format!("{total} pictures are too many; expected at most {most} in all");
+        return Err(anyhow::anyhow!("{text}\nhint: a smaller `-n`").into());
+    }
+    let (seed, truncate) = (args.seed, args.truncate);
+    Ok(match args.interpolate {
+        Some(steps) => (sampler.ways(seed, things * each, steps, truncate), steps),
+        None if things > 1 => (sampler.noise(seed, total, truncate), each),
+        None => (sampler.noise(seed, total, truncate), (total as f64).sqrt().ceil() as usize),
+    })
 }
 
 /// The format of the one picture, by its name; none where each has a file of its own.

@@ -1,4 +1,4 @@
-//! `translate train`: trains both translators on two folders.
+//! `translate train`: trains the networks of a recipe on its folders.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use super::{Failure, print, thread_count};
 use crate::data::condition::Known;
 use crate::device;
 use crate::nets::Graph;
-use crate::recipe::to_yaml;
+use crate::recipe::{Condition, Recipe, to_yaml};
 use crate::torch::guard;
 use crate::train::metrics::Tick;
 use crate::train::plan::{Plan, Request};
@@ -190,13 +190,16 @@ struct Screen {
     bar: ProgressBar,
     on_cpu: bool,
     terminal: bool,
+    /// What to take where the recipe is too slow.
+    smaller: String,
 }
 
 impl Screen {
     fn new(plan: &Plan) -> Self {
         let template = "{wide_bar} {pos}/{len} images, {msg}";
         let bar = bar(plan.recipe.train.images, template);
-        Self { terminal: !bar.is_hidden(), bar, on_cpu: plan.device == tch::Device::Cpu }
+        let smaller = smaller_recipe(&plan.recipe);
+        Self { terminal: !bar.is_hidden(), bar, on_cpu: plan.device == tch::Device::Cpu, smaller }
     }
 
     fn show(&mut self, event: &Event<'_>) {
@@ -213,8 +216,7 @@ impl Screen {
             Event::Lost(lost) => {
                 warn(&self.bar, format_args!("skipped {lost}"));
             }
-            Event::Saturated { domain } => warn(&self.bar, saturated(domain)),
-            Event::Failing(warning) => warn(&self.bar, warning),
+            Event::Warning(text) => warn(&self.bar, text),
         }
     }
 
@@ -223,10 +225,7 @@ impl Screen {
         say(&self.bar, format_args!("measured  {images_per_second:.2} images/s: about {left} to go"));
         self.bar.set_message(format!("{images_per_second:.1}/s, {left} left"));
         if self.on_cpu && seconds_left > LONG_HOURS * 3600.0 {
-            let warning = format!(
-                "this recipe takes {left} on this CPU\nhint: `-r cyclegan-small --run DIR` is made for a CPU; `cyclegan` wants a GPU"
-            );
-            warn(&self.bar, warning);
+            warn(&self.bar, format_args!("this recipe takes {left} on this CPU\nhint: {}", self.smaller));
         }
     }
 
@@ -254,12 +253,41 @@ impl Screen {
     }
 }
 
-/// What a saturated divergence means, and what to try.
-fn saturated(domain: &str) -> String {
+/// The shipped recipe for a CPU that wants the same data.
+fn smaller_recipe(recipe: &Recipe) -> String {
+    let other = if recipe.data.paired {
+        "pix2pix-tiny"
+    } else if recipe.noise().is_none() {
+        "cyclegan-small"
+    } else {
+        match recipe.conditions.values().next() {
+            None => "dcgan-tiny",
+            Some(Condition::Label { .. }) => "cgan-tiny",
+            Some(Condition::Text { .. }) => "text-gan-tiny",
+        }
+    };
     format!(
-        "the Jensen–Shannon divergence of `{domain}` has been at log 2 for long: the discriminator tells every fake, as the \
-         fakes and the real images do not overlap, and its gradient says little about where to go\nhint: a Wasserstein \
-         objective does not saturate (`--set loss.adversarial.kind=wgan-gp --set train.critic_steps=5`); a narrower \
-         discriminator or a smaller `--set optim.lr=…` may do as well"
+        "`-r {other} --run DIR` is made for a CPU and wants the same data; or fewer `--set train.images=N`"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::{PRESETS, resolve};
+
+    #[test]
+    fn the_smaller_recipe_wants_the_same_data() {
+        for preset in PRESETS {
+            let recipe = resolve(preset.name, &[]).unwrap();
+            let text = smaller_recipe(&recipe);
+            let name = text.trim_start_matches("`-r ").split(' ').next().unwrap();
+            let smaller = resolve(name, &[]).unwrap();
+            let wants = |recipe: &Recipe| {
+                let kinds = recipe.conditions.values().map(std::mem::discriminant).collect::<Vec<_>>();
+                (recipe.spaces(), recipe.data.paired, recipe.noise().is_some(), kinds)
+            };
+            assert_eq!(wants(&smaller), wants(&recipe), "{}", preset.name);
+        }
+    }
 }

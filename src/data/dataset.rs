@@ -120,6 +120,8 @@ struct Item {
     length: u64,
     /// Pixels of its shorter side, before resizing.
     short_side: u32,
+    /// Its width over its height.
+    shape: f64,
     kept: Option<Arc<RgbImage>>,
     failed: AtomicBool,
 }
@@ -200,6 +202,11 @@ impl Dataset {
         self.items.iter().filter(|item| item.short_side < size).count()
     }
 
+    /// How many images, or halves where those are its images, are clearly higher than wide.
+    pub fn upright(&self) -> usize {
+        self.items.iter().filter(|item| item.shape < 0.9).count()
+    }
+
     /// The files of the readable images, relative to the folder, in its order.
     pub fn files(&self) -> impl ExactSizeIterator<Item = &Path> {
         self.items.iter().map(|item| item.file.as_path())
@@ -276,6 +283,8 @@ struct Header {
     length: u64,
     /// Pixels of its shorter side, before resizing.
     short_side: u32,
+    /// Its width over its height.
+    shape: f64,
     /// Bytes of its pixels at the load size.
     pixel_bytes: u64,
 }
@@ -295,9 +304,9 @@ impl Header {
         if width == 0 {
             return Err(Skipped { path, reason: "one pixel wide, so it has no halves".into() });
         }
-        let short_side = width.min(height);
+        let (short_side, shape) = (width.min(height), f64::from(width) / f64::from(height));
         let (width, height) = load.resize.target(width, height, load.load_size);
-        Ok(Self { file, length, short_side, pixel_bytes: u64::from(width) * u64::from(height) * 3 })
+        Ok(Self { file, length, short_side, shape, pixel_bytes: u64::from(width) * u64::from(height) * 3 })
     }
 
     fn into_item(
@@ -311,8 +320,8 @@ impl Header {
         let image = keep.then(|| read(&root.join(&self.file), load)).transpose();
         progress();
         let kept = image.inspect_err(|_| budget.release(self.pixel_bytes))?.map(Arc::new);
-        let Self { file, length, short_side, .. } = self;
-        Ok(Item { file, length, short_side, kept, failed: AtomicBool::new(false) })
+        let Self { file, length, short_side, shape, .. } = self;
+        Ok(Item { file, length, short_side, shape, kept, failed: AtomicBool::new(false) })
     }
 }
 

@@ -39,12 +39,17 @@ pub struct Fidelity {
     /// Share of the real images whose ball contains a sample, 0 to 1. Unlike recall it is not raised by odd samples.
     pub coverage: f64,
     /// Mean distance of two samples over that of two real images, at least 0. NaN or infinite where all real images are
-    /// equal.
+    /// equal, which JSON writes as null.
+    #[serde(deserialize_with = "or_nan")]
     pub diversity: f64,
     /// Share of the samples whose nearest other sample is nearer than [`NEAR`] times the median distance of a real
     /// image to its nearest other, 0 to 1. It sees a handful of pictures drawn again and again, which diversity does
     /// not.
     pub near_duplicates: f64,
+}
+
+fn or_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// Compares the features of samples `[m, d]` with those of real images `[n, d]`, on one device; counted in float64.

@@ -20,8 +20,9 @@ pub enum Objective {
     /// largest where [`Minimax`](Self::Minimax)'s vanishes.
     NonSaturating {},
     /// Least squares (Mao et al. 2017, <https://arxiv.org/abs/1611.04076>): the discriminator lowers
-    /// ½[(D(real) − 1)² + D(fake)²], the generator (D(fake) − 1)². At the optimum it measures the Pearson χ² divergence,
-    /// which does not saturate.
+    /// ½[(D(real) − 1)² + D(fake)²], the generator (D(fake) − 1)². The paper's Pearson χ² divergence belongs to targets
+    /// −1, 1 and 0; with these, which the reference uses, the loss at the optimum is ½∫ pq/(p + q), as bounded as the
+    /// Jensen–Shannon divergence. What keeps the generator going is that no logistic function flattens its slope.
     Lsgan {},
     /// Hinge (Lim & Ye 2017, <https://arxiv.org/abs/1705.02894>): the discriminator lowers
     /// max(0, 1 − D(real)) + max(0, 1 + D(fake)), the generator −D(fake).
@@ -81,9 +82,11 @@ impl Objective {
         }
     }
 
-    /// The divergence that `loss`, as [`discriminator`](Self::discriminator) gives it, estimates from below: the
-    /// Jensen–Shannon divergence in nats, 0 to log 2, or the Wasserstein-1 distance (in units of the images, and for
-    /// [`Wgan`](Self::Wgan) up to a constant that the clip decides). It is as good as the discriminator is.
+    /// The divergence that `loss`, as [`discriminator`](Self::discriminator) gives it, estimates as well as the
+    /// discriminator is good: the Jensen–Shannon divergence in nats, 0 to log 2, from below; or the Wasserstein-1
+    /// distance W in units of the images. For [`Wgan`](Self::Wgan) that is up to a constant which the clip decides, and
+    /// a penalty of weight λ lets the best slope be 1 + W/2λ, so that the estimate tends to W + W²/2λ: compare within
+    /// one recipe.
     pub fn divergence(self, loss: &Tensor) -> Option<Tensor> {
         match self {
             // At the optimum the loss is log 4 − 2 JS; a discriminator worse than a coin bounds nothing.
@@ -91,6 +94,21 @@ impl Objective {
             Self::Wgan { .. } | Self::WganGp { .. } => Some(-loss),
             Self::Lsgan {} | Self::Hinge {} => None,
         }
+    }
+
+    /// Whether it is a Wasserstein objective, whose [`divergence`](Self::divergence) does not saturate.
+    pub const fn is_wasserstein(self) -> bool {
+        matches!(self, Self::Wgan { .. } | Self::WganGp { .. })
+    }
+
+    /// The largest weight that a discriminator is allowed; none where weights are free.
+    pub const fn clip(self) -> Option<f64> {
+        if let Self::Wgan { clip } = self { Some(clip) } else { None }
+    }
+
+    /// Weight of the gradient penalty, where there is one.
+    pub const fn penalty(self) -> Option<f64> {
+        if let Self::WganGp { penalty } = self { Some(penalty) } else { None }
     }
 
     /// Whether [`divergence`](Self::divergence) is the Jensen–Shannon divergence, which saturates.

@@ -17,7 +17,7 @@ use crate::recipe::{Precision, Recipe, RecipeError, Space, closest, from_yaml, t
 use crate::torch::store::{StoreError, Stored, read, write};
 use crate::torch::{TorchError, guard};
 
-pub use sampler::{Asked, Sampler};
+pub use sampler::{Asked, Sampler, Told};
 pub use translator::Translator;
 
 /// The file's name in a run folder.

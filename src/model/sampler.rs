@@ -4,7 +4,7 @@ use image::RgbImage;
 use tch::{Device, Kind, Tensor};
 
 use super::{Model, ModelError};
-use crate::data::condition::Known;
+use crate::data::condition::{Known, quoted};
 use crate::data::convert::to_images;
 use crate::data::noise::{noise, truncated_noise};
 use crate::device;
@@ -14,7 +14,7 @@ use crate::recipe::{Space, closest};
 use crate::torch::{TorchError, guard};
 
 /// Pictures drawn in one call of the network.
-const BATCH: i64 = 64;
+const BATCH: usize = 64;
 
 /// What is asked of a model.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,10 @@ pub enum Asked<'a> {
     /// What texts say.
     Texts(&'a [String]),
 }
+
+/// A thing that was asked for, as the network is told it: a class's number, a text's words, or nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told(Vec<i64>);
 
 /// One generator of a model, from noise, on its device.
 #[derive(Debug)]
@@ -80,46 +84,45 @@ impl Sampler<'_> {
         Tensor::stack(&all, 1).flatten(0, 1)
     }
 
-    /// What the network is to be given for each of `count` pictures; none where the model has no conditions. What is asked
-    /// for comes by turns, each for a run of `run` pictures; of a model of classes nothing in particular is every class.
+    /// What the network is to be told for each thing asked for: one for nothing in particular, or of a model of classes
+    /// all of them.
     ///
     /// # Errors
     /// The model does not know what is asked for, or has to be asked for something.
-    pub fn condition(
-        &self,
-        asked: &Asked<'_>,
-        count: usize,
-        run: usize,
-    ) -> Result<Option<Tensor>, ModelError> {
-        let Some(known) = self.known else {
-            if matches!(asked, Asked::Nothing) {
-                return Ok(None);
+    pub fn understand(&self, asked: &Asked<'_>) -> Result<Vec<Told>, ModelError> {
+        match (self.known, asked) {
+            (Some(known), asked) => Ok(numbered(known, asked)?.into_iter().map(Told).collect()),
+            (None, Asked::Nothing) => Ok(vec![Told(Vec::new())]),
+            (None, _) => {
+                let hint =
+                    "leave `--label` and `--text` away; a recipe with `conditions` can be asked for more";
+                let knows = format!("draws `{}` and knows no classes or words", self.domain);
+                Err(ModelError::Condition { knows, hint: hint.into() })
             }
-            let hint = "leave `--label` and `--text` away; a recipe with `conditions` can be asked for more";
-            let knows = format!("draws `{}` and knows no classes or words", self.domain);
-            return Err(ModelError::Condition { knows, hint: hint.into() });
-        };
-        let asked = numbered(known, asked)?;
-        let each: Vec<Vec<i64>> = (0..count).map(|i| asked[i / run.max(1) % asked.len()].clone()).collect();
-        Ok(Some(known.tensor(&each)))
+        }
     }
 
-    /// Draws a picture for each row of `noise` `[count, width]`, with its [`condition`](Self::condition).
+    /// Draws a picture for each row of `noise` `[things · each, width]`, `each` for one thing after another, in batches.
     ///
     /// # Errors
     /// libtorch's, such as memory that does not suffice.
-    pub fn draw(&self, noise: &Tensor, condition: Option<&Tensor>) -> Result<Vec<RgbImage>, TorchError> {
-        let batch = |first: i64| {
-            let count = BATCH.min(noise.size()[0] - first);
-            let part = |all: &Tensor| all.narrow(0, first, count).to_device(self.device);
-            let condition = condition.map(part);
-            to_images(&self.net.forward_given(&part(noise), condition.as_ref(), false))
+    pub fn draw<'a>(
+        &'a self,
+        noise: &'a Tensor,
+        things: &'a [Told],
+    ) -> impl Iterator<Item = Result<Vec<RgbImage>, TorchError>> + 'a {
+        let rows = noise.size()[0] as usize;
+        let each = (rows / things.len()).max(1);
+        let batch = move |first: usize| {
+            let count = BATCH.min(rows - first);
+            let noise = noise.narrow(0, first as i64, count as i64).to_device(self.device);
+            let told: Vec<Vec<i64>> =
+                (first..first + count).map(|row| things[row / each].0.clone()).collect();
+            let condition = self.known.map(|known| known.tensor(&told).to_device(self.device));
+            to_images(&self.net.forward_given(&noise, condition.as_ref(), false))
         };
-        let draw = || {
-            let firsts = (0..noise.size()[0]).step_by(BATCH as usize);
-            tch::no_grad(|| firsts.flat_map(batch).collect())
-        };
-        guard(&device::name(self.device), draw)
+        let name = device::name(self.device);
+        (0..rows).step_by(BATCH).map(move |first| guard(&name, || tch::no_grad(|| batch(first))))
     }
 }
 
@@ -152,10 +155,6 @@ fn unknown_label(asked: &str, names: &[String]) -> ModelError {
     let all: Vec<&str> = names.iter().map(String::as_str).collect();
     let closest = closest(asked, &all).map_or_else(String::new, |best| format!("; did you mean `{best}`?"));
     ModelError::Label { asked: asked.into(), known: quoted(names), closest }
-}
-
-fn quoted(names: &[String]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// The point that lies `part` of the way along the great circle from `a` to `b` `[rows, width]` (White 2016,

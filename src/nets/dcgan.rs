@@ -7,8 +7,8 @@
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
 use tch::nn::{self, Module as _, Path};
+use tch::{Kind, Tensor};
 
 use super::layers::{
     Conv, Judged, Net, Norm, NormLayer, Projection, Window, conv_transpose, conv_transpose_before,

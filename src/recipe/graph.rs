@@ -91,8 +91,8 @@ pub struct Discriminator {
     /// Whether it sees the image's source beside it, which wants paired data (Isola et al. 2017).
     #[serde(default)]
     pub sees_source: bool,
-    /// Whether every weight is divided by its largest singular value, so that the network stays Lipschitz (Miyato et al.
-    /// 2018).
+    /// Whether every convolution and matrix is divided by its largest singular value, so that the network's slope by the
+    /// image stays bounded (Miyato et al. 2018). The encoder of a condition is left as it is.
     #[serde(default)]
     pub spectral_norm: bool,
     /// Changes at random to all that it sees (Zhao et al. 2020), for small folders.

@@ -134,10 +134,18 @@ fn apply_set(tree: &mut Value, set: &str) -> Result<(), RecipeError> {
         let Value::Mapping(map) = place else {
             return Err(bad(format!("`{key}` is looked for in a value that has no fields")));
         };
+        clear_for_kind(map, key, &value);
         place = map.entry(Value::String(key.into())).or_insert(Value::Null);
     }
     *place = value;
     Ok(())
+}
+
+/// Another `kind` replaces its whole section, as the other fields are those of the kind before.
+fn clear_for_kind(map: &mut Mapping, key: &str, value: &Value) {
+    if key == "kind" && map.get("kind").is_some_and(|before| before != value) {
+        map.clear();
+    }
 }
 
 /// Adds the closest known field to serde's "unknown field `a`, expected one of `b`, `c`".
@@ -218,6 +226,16 @@ mod tests {
         assert!(
             message(&["train.critic_steps=0"]).contains("`train.critic_steps` is `0`; expected at least 1")
         );
+        // Another kind leaves no field of the one before behind, and takes its own from a later `--set`.
+        for (name, sets) in [
+            ("wgan", ["loss.adversarial.kind=hinge", "train.batch=8"]),
+            ("cyclegan-wgan-gp", ["loss.adversarial.kind=wgan", "loss.adversarial.clip=0.05"]),
+            ("cyclegan-wgan-gp", ["discriminators.x.net.kind=pixel", "discriminators.x.net.width=8"]),
+        ] {
+            resolve(name, &sets.map(String::from)).unwrap();
+        }
+        let same = ["loss.adversarial.kind=wgan-gp".to_string()];
+        assert_eq!(resolve("wgan-gp", &same).unwrap(), resolve("wgan-gp", &[]).unwrap());
         let extra = message(&["loss.adversarial.slope=3"]);
         assert!(extra.contains("slope"), "{extra}");
     }

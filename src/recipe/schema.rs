@@ -190,7 +190,7 @@ impl Default for Sample {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Monitor {
-    /// Images between two comparisons.
+    /// Images between two comparisons, made at the next line of the log.
     pub every: u64,
     /// Pictures of each generator, and real images, in a comparison; 0 leaves it out.
     pub count: usize,

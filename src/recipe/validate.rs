@@ -4,7 +4,6 @@ use std::ops::RangeInclusive;
 
 use super::graph::{Arrow, Condition, Discriminator, DiscriminatorNet, GeneratorNet, Space};
 use super::schema::{FORMAT, Recipe};
-use crate::loss::Objective;
 use crate::nets::{dcgan, pixel, residual};
 
 /// More than any memory holds with a network's activations; a batch of bytes of this size still fits.
@@ -84,15 +83,13 @@ impl Recipe {
 
     fn validate_penalties(&self) -> Result<(), Invalid> {
         let (loss, above) = (&self.loss, "a number above 0");
-        match loss.adversarial {
-            Objective::Wgan { clip } => check(clip > 0.0, "loss.adversarial.clip", &clip, above)?,
-            Objective::WganGp { penalty } => {
-                check(penalty > 0.0, "loss.adversarial.penalty", &penalty, above)?;
-            }
-            _ => {}
+        let (clip, penalty) = (loss.adversarial.clip(), loss.adversarial.penalty());
+        for (field, value) in [("loss.adversarial.clip", clip), ("loss.adversarial.penalty", penalty)] {
+            let value = value.unwrap_or(1.0);
+            check(value > 0.0, field, &value, above)?;
         }
         check(loss.r1 >= 0.0, "loss.r1", &loss.r1, "a number from 0")?;
-        let penalised = loss.r1 > 0.0 || matches!(loss.adversarial, Objective::WganGp { .. });
+        let penalised = loss.r1 > 0.0 || penalty.is_some();
         for (space, discriminator) in self.discriminators.iter().filter(|_| penalised) {
             let field = format!("discriminators.{}.net.norm", space.name());
             let expected = "`instance` or `none`: the penalty is on each image's own slope";

@@ -13,7 +13,6 @@ use crate::data::condition::Conditioned;
 use crate::data::convert::from_bytes;
 use crate::data::loader::Batch;
 use crate::data::noise::noise;
-use crate::loss::Objective;
 use crate::nets::augment::NUMBERS;
 use crate::random::{Purpose, stream, unit_f32};
 use crate::recipe::{Condition, Recipe, Space};
@@ -46,7 +45,7 @@ pub fn step_input(
         recipe.conditions.get(*space).is_some_and(Condition::is_matching_aware)
     };
     let judged = || recipe.discriminators.iter();
-    let is_mixed = matches!(recipe.loss.adversarial, Objective::WganGp { .. });
+    let is_mixed = recipe.loss.adversarial.penalty().is_some();
     let augmented = judged().filter(|(_, discriminator)| !discriminator.augment.is_empty());
     StepInput {
         samples,

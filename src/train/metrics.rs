@@ -139,7 +139,18 @@ mod tests {
         }
         drop(metrics);
         std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + "{\"images\": 40, \"st").unwrap();
-        Metrics::open(&path, 20).unwrap().write(&tick(25)).unwrap();
+        // What JSON has no number for is no broken line.
+        let equal = Fidelity {
+            precision: 0.0,
+            recall: 0.0,
+            density: 0.0,
+            coverage: 0.0,
+            diversity: f64::INFINITY,
+            near_duplicates: 0.0,
+        };
+        let odd = Tick { fidelity: [("z_to_x".to_string(), equal)].into(), ..tick(25) };
+        Metrics::open(&path, 20).unwrap().write(&odd).unwrap();
+        drop(Metrics::open(&path, 25).unwrap());
         let lines = std::fs::read_to_string(&path).unwrap();
         let steps: Vec<u64> = lines.lines().map(|l| serde_json::from_str::<Tick>(l).unwrap().step).collect();
         assert_eq!(steps, [10, 20, 25]);

@@ -4,6 +4,7 @@
 //! `run` the folder.
 
 pub mod adam;
+pub mod advice;
 pub mod checkpoint;
 pub mod draw;
 pub mod ema;

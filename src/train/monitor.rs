@@ -2,14 +2,10 @@
 //!
 //! Counts of scores are all it holds, so a resumed run may begin with a new one: what lasts is found again.
 
-use std::fmt;
-
 use indexmap::IndexMap;
 
 use super::watch::Score;
 use crate::eval::Fidelity;
-use crate::loss::Objective;
-use crate::recipe::{Recipe, Space};
 
 /// Scores in a row after which it is worth a word. Chance moves them from one to the next, and early in training they
 /// move by themselves.
@@ -70,87 +66,6 @@ impl Failing {
             None
         }
     }
-
-    /// The warning: what it means for this generator of `recipe`, which draws `to`, and what to try there.
-    pub fn warning<'a>(self, generator: &'a str, to: Space, recipe: &'a Recipe) -> Warning<'a> {
-        Warning { failing: self, generator, to, recipe }
-    }
-}
-
-/// A warning in words, with a hint on a line of its own.
-#[derive(Debug, Clone, Copy)]
-pub struct Warning<'a> {
-    failing: Failing,
-    generator: &'a str,
-    to: Space,
-    recipe: &'a Recipe,
-}
-
-impl Warning<'_> {
-    /// What this recipe does not have yet and could help, each with its `--set`.
-    fn hints(&self) -> Vec<String> {
-        let (recipe, space) = (self.recipe, self.to.name());
-        let judge = recipe.discriminators.get(&self.to);
-        let penalty_fits = judge.is_some_and(|judge| judge.net.is_per_image());
-        let wasserstein =
-            matches!(recipe.loss.adversarial, Objective::Wgan { .. } | Objective::WganGp { .. });
-        let batch = 2 * recipe.train.batch;
-        let mut hints = vec![format!("a larger batch shows more at a time (`--set train.batch={batch}`)")];
-        let mut add = |fits: bool, hint: String| hints.extend(fits.then_some(hint));
-        match self.failing {
-            Failing::Collapsed => {
-                add(
-                    judge.is_some_and(|judge| judge.augment.is_empty()),
-                    format!(
-                        "with a small folder, let the discriminator see changed images (`--set discriminators.{space}.augment=[color,translation]`)"
-                    ),
-                );
-                add(
-                    penalty_fits && recipe.loss.r1 == 0.0,
-                    "hold the discriminator back (`--set loss.r1=1`)".into(),
-                );
-                add(
-                    penalty_fits && !wasserstein,
-                    "take an objective that tells near from far (`--set loss.adversarial.kind=wgan-gp --set train.critic_steps=5`)"
-                        .into(),
-                );
-                add(true, format!("a smaller learning rate (`--set optim.lr={}`)", recipe.optim.lr / 2.0));
-            }
-            Failing::Dropping => {
-                add(
-                    judge.is_some_and(|judge| !judge.spectral_norm),
-                    format!(
-                        "a smoother discriminator leaves less out (`--set discriminators.{space}.spectral_norm=true`)"
-                    ),
-                );
-                add(
-                    recipe.train.ema == 0.0,
-                    "an average of the generator has what it draws in turn (`--set train.ema=0.999`)".into(),
-                );
-                add(true, "what the sources lack is left out as well: compare the folders".into());
-            }
-        }
-        hints
-    }
-}
-
-impl fmt::Display for Warning<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (generator, hints) = (self.generator, self.hints().join("; "));
-        match self.failing {
-            Failing::Collapsed => write!(
-                f,
-                "generator `{generator}` has been drawing few different pictures for long (mode collapse): whatever \
-                 it is given, it draws what fools the discriminator now\nhint: {hints}. What has collapsed seldom \
-                 recovers: begin another run with `--run DIR`"
-            ),
-            Failing::Dropping => write!(
-                f,
-                "generator `{generator}` has been leaving out a part of the real images for long (mode dropping): \
-                 what it draws looks real, but much of what is real is never drawn\nhint: {hints}"
-            ),
-        }
-    }
 }
 
 /// Counts the scores in a row by which a generator failed.
@@ -190,8 +105,16 @@ mod tests {
     use crate::data::portraits::{ClothesColor, HairColor, Person, Scene, Style, draw};
     use crate::eval::fidelity::NEIGHBOURS;
     use crate::eval::{features, fidelity};
-    use crate::recipe::resolve;
     use tch::{Device, Kind, Tensor};
+
+    #[test]
+    fn every_recipe_is_compared_often_enough_for_a_word() {
+        for preset in crate::recipe::PRESETS {
+            let recipe = crate::recipe::resolve(preset.name, &[]).unwrap();
+            let every = recipe.monitor.every.max(recipe.log.every);
+            assert!(recipe.train.images / every >= 2 * u64::from(LONG), "{}", preset.name);
+        }
+    }
 
     const HEALTHY: Fidelity = Fidelity {
         precision: 0.97,
@@ -258,35 +181,6 @@ mod tests {
         };
         assert!(said(&nans).is_empty());
         assert_eq!(said(&Fidelity { diversity: nan, ..COLLAPSED }), [Failing::Collapsed]);
-    }
-
-    #[test]
-    fn warnings_name_the_generator_and_what_its_recipe_can_try() {
-        let said = |failing: Failing, recipe: &str| {
-            let recipe = resolve(recipe, &[]).unwrap();
-            failing.warning("to_x", Space::X, &recipe).to_string()
-        };
-        let collapsed = said(Failing::Collapsed, "text-gan-tiny");
-        assert!(
-            collapsed.contains("`to_x` has been drawing few") && collapsed.contains("\nhint: "),
-            "{collapsed}"
-        );
-        for hint in ["train.batch=64", "discriminators.x.augment=", "loss.r1=1", "kind=wgan-gp"] {
-            assert!(collapsed.contains(hint), "{hint}: {collapsed}");
-        }
-        // What the recipe has already is no advice.
-        assert!(!said(Failing::Collapsed, "wgan-gp-tiny").contains("kind=wgan-gp"));
-        assert!(!said(Failing::Collapsed, "dcgan-tiny").contains("augment"));
-        // A penalty on slopes is refused beside batch norm.
-        let batch = said(Failing::Collapsed, "wgan");
-        assert!(!batch.contains("r1"), "{batch}");
-        let dropping = said(Failing::Dropping, "gan-tiny");
-        assert!(
-            dropping.contains("`to_x` has been leaving out") && dropping.contains("\nhint: "),
-            "{dropping}"
-        );
-        assert!(dropping.contains("discriminators.x.spectral_norm=true"), "{dropping}");
-        assert!(!said(Failing::Dropping, "sngan").contains("spectral_norm"));
     }
 
     /// `COUNT` images of 32 pixels, `[COUNT, 3, 32, 32]` in [-1, 1].

@@ -124,7 +124,7 @@ impl Plan {
             if existing.info.conditions != known(&conditioned) {
                 return Err(PlanError::OtherConditions { path: root });
             }
-            let changed = changed_domains(existing, &domains, &datasets);
+            let changed = changed_domains(existing, &domains, &datasets, &conditioned);
             if changed.len() == domains.len() && request.run.is_none() {
                 return Err(PlanError::OtherImages { path: root });
             }
@@ -161,9 +161,12 @@ impl Plan {
 
     /// What the run's `run.json` shall hold; `command` is this start's.
     pub fn info(&self, command: Vec<String>) -> Info {
-        let data = self.domains.values().zip(&self.sides.datasets).map(|(name, side)| {
+        let data = self.domains.iter().zip(&self.sides.datasets).map(|((space, name), side)| {
             let (images, skipped) = (side.len() as u64, side.skipped().len() as u64);
-            (name.clone(), DataInfo { images, skipped, fingerprint: side.fingerprint() })
+            (
+                name.clone(),
+                DataInfo { images, skipped, fingerprint: fingerprint(side, self.conditioned.get(space)) },
+            )
         });
         let before = self.existing.iter().flat_map(|existing| existing.info.commands.clone());
         Info {
@@ -281,12 +284,24 @@ fn check_same_run(
     Ok(())
 }
 
-/// The domains whose files are not those of the run's last start.
-fn changed_domains(existing: &Existing, domains: &Domains, sides: &[Arc<Dataset>]) -> Vec<String> {
-    let is_changed = |(name, side): &(&String, &Arc<Dataset>)| {
-        existing.info.data.get(*name).is_some_and(|before| before.fingerprint != side.fingerprint())
+/// The domains whose files or conditions are not those of the run's last start.
+fn changed_domains(
+    existing: &Existing,
+    domains: &Domains,
+    sides: &[Arc<Dataset>],
+    conditioned: &IndexMap<Space, Conditioned>,
+) -> Vec<String> {
+    let is_changed = |((space, name), side): &((&Space, &String), &Arc<Dataset>)| {
+        let now = fingerprint(side, conditioned.get(*space));
+        existing.info.data.get(*name).is_some_and(|before| before.fingerprint != now)
     };
-    domains.values().zip(sides).filter(is_changed).map(|(name, _)| name.clone()).collect()
+    domains.iter().zip(sides).filter(is_changed).map(|((_, name), _)| name.clone()).collect()
+}
+
+/// Of the images, and of their conditions where they have some.
+fn fingerprint(side: &Dataset, conditioned: Option<&Conditioned>) -> String {
+    let conditions = conditioned.map_or_else(String::new, |side| format!("-{}", side.fingerprint()));
+    side.fingerprint() + &conditions
 }
 
 fn newest_checkpoint(root: &Path) -> Result<Option<Checkpoint>, StoreError> {
@@ -346,6 +361,14 @@ fn open_sides(
         warnings.extend(left_out.into_iter().map(|s| Warning::Skipped { path: s.path, reason: s.reason }));
         let skipped = side.skipped().iter().cloned();
         warnings.extend(skipped.map(|s| Warning::Skipped { path: s.path, reason: s.reason }));
+        let upright = side.upright();
+        if half == Some(Half::Left) && 2 * upright > side.len() {
+            warnings.push(Warning::UprightHalves {
+                root: side.root().into(),
+                count: upright,
+                of: side.len(),
+            });
+        }
         if side.len() == 1 {
             warnings.push(Warning::OneImage { domain: domain.clone() });
         }

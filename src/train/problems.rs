@@ -40,7 +40,10 @@ pub enum PlanError {
     #[error("cannot go on from the checkpoint: {0}\nhint: begin another run with `--run DIR`")]
     Restore(#[from] RestoreError),
     /// More or fewer folders than the recipe has spaces.
-    #[error("the recipe needs {needed} folder(s), one for each of {spaces}; {given} given")]
+    #[error(
+        "the recipe needs {needed} folder(s), one for each of {spaces}; {given} given\nhint: two folders are for \
+         `-r cyclegan` and `-r pix2pix`, one is for `-r dcgan` and the like; `translate recipe list` has all"
+    )]
     FolderCount {
         /// How many it needs.
         needed: usize,
@@ -228,6 +231,15 @@ pub enum Warning {
         /// Its domain.
         domain: String,
     },
+    /// One folder of what may be no pairs side by side.
+    UprightHalves {
+        /// The folder.
+        root: PathBuf,
+        /// How many images have halves higher than wide.
+        count: usize,
+        /// Of how many.
+        of: usize,
+    },
     /// Classes that a generator can only learn by heart.
     SmallClasses {
         /// Their domain.
@@ -276,6 +288,11 @@ impl std::fmt::Display for Warning {
             Self::OneImage { domain } => write!(
                 f,
                 "`{domain}` has one image only: its discriminator can learn it by heart\nhint: a hundred or more work better"
+            ),
+            Self::UprightHalves { root, count, of } => write!(
+                f,
+                "each image of `{root}` is taken for a pair side by side, but {count} of {of} are narrower than two squares\nhint: where pairs lie in two folders, name both: `translate train {root} OTHER`",
+                root = root.display()
             ),
             Self::SmallClasses { domain, classes } => write!(
                 f,

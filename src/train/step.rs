@@ -119,7 +119,7 @@ impl Step {
 
         let loss = self.discriminator_loss(input, &fakes, &mut terms);
         self.discriminator_adam.minimize(&loss, input.lr)?;
-        if let Objective::Wgan { clip } = self.objective {
+        if let Some(clip) = self.objective.clip() {
             tch::no_grad(|| self.discriminator_adam.clamp(clip));
         }
 
@@ -267,7 +267,7 @@ impl Step {
         let refused = Tensor::cat(&verdicts[1..], 0);
         found.insert("discriminator", (self.objective.discriminator(on_real, &refused), Some(1.0)));
         // A penalty differentiates by what is seen, so it cannot share the call above.
-        if let Objective::WganGp { penalty } = self.objective {
+        if let Some(penalty) = self.objective.penalty() {
             let verdicts = |xs: &Tensor| judge.net.forward_given(xs, repeated.as_ref(), true);
             let real = real.repeat([per_image, 1, 1, 1]);
             let term = gradient_penalty(verdicts, &real, shown, &input.mixes[&space]);

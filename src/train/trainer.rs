@@ -7,10 +7,11 @@ use indexmap::IndexMap;
 use rand::Rng as _;
 use tch::Device;
 
+use super::advice;
 use super::checkpoint;
 use super::draw::step_input;
 use super::metrics::{Metrics, Tick};
-use super::monitor::{self, Monitor};
+use super::monitor::{Failing, Monitor};
 use super::plan::Plan;
 use super::problems::{PlanError, TrainError};
 use super::run::Run;
@@ -60,13 +61,8 @@ pub enum Event<'a> {
     Tick(&'a Tick),
     /// A file that was readable at the start no longer is.
     Lost(Skipped),
-    /// The Jensen–Shannon divergence has been at log 2 for long; told once.
-    Saturated {
-        /// Of this domain.
-        domain: &'a str,
-    },
-    /// A generator has been failing for long; told once for each kind.
-    Failing(monitor::Warning<'a>),
+    /// Something has been going wrong for long, and what to try; told once for each kind.
+    Warning(String),
 }
 
 /// How training ended.
@@ -92,8 +88,6 @@ pub struct Trainer {
     saturation: Saturation,
     watch: Watch,
     monitor: Monitor,
-    /// What was measured since the last tick.
-    fidelity: IndexMap<String, Fidelity>,
     device: Device,
     epoch_length: u64,
     /// Seconds trained before this start.
@@ -157,7 +151,6 @@ impl Trainer {
             saturation: Saturation::default(),
             watch,
             monitor: Monitor::default(),
-            fidelity: IndexMap::new(),
             device,
             epoch_length,
             seconds_before,
@@ -212,16 +205,14 @@ impl Trainer {
                 tell(Event::Estimate { images_per_second, seconds_left });
             }
 
-            // How the pictures stand to real images.
+            // Losses, and how the pictures stand to real images.
             let last = self.state.steps == recipe.steps();
             let due = |every: u64| last || images / every > (images - batch) / every;
-            if due(recipe.monitor.every) {
-                self.compare(tell)?;
-            }
-
-            // Losses.
             if due(recipe.log.every) {
-                let tick = self.tick(&lap)?;
+                let (every, before) = (recipe.monitor.every, (images - batch) / recipe.log.every);
+                let compared = last || images / every > before * recipe.log.every / every;
+                let fidelity = if compared { self.compare(tell)? } else { IndexMap::new() };
+                let tick = self.tick(&lap, fidelity)?;
                 tell(Event::Tick(&tick));
                 self.tell_saturated(&tick, tell);
                 self.tell_lost(tell);
@@ -253,19 +244,22 @@ impl Trainer {
         self.state.advance(&input)
     }
 
-    fn compare(&mut self, tell: &mut dyn FnMut(Event<'_>)) -> Result<(), TrainError> {
+    /// Scores by generator.
+    fn compare(&mut self, tell: &mut dyn FnMut(Event<'_>)) -> Result<IndexMap<String, Fidelity>, TrainError> {
         let graph = self.state.translators();
-        for (generator, score) in guard(&device::name(self.device), || self.watch.scores(graph))? {
-            if let Some(failing) = self.monitor.take(&generator, &score) {
-                let to = graph.generators[&generator].to;
-                tell(Event::Failing(failing.warning(&generator, to, &self.recipe)));
+        let scores = guard(&device::name(self.device), || self.watch.scores(graph))?;
+        for (generator, score) in &scores {
+            let (to, recipe) = (graph.generators[generator].to, &self.recipe);
+            match self.monitor.take(generator, score) {
+                Some(Failing::Collapsed) => tell(Event::Warning(advice::collapsed(generator, to, recipe))),
+                Some(Failing::Dropping) => tell(Event::Warning(advice::dropping(generator, to, recipe))),
+                None => {}
             }
-            self.fidelity.insert(generator, score.fidelity);
         }
-        Ok(())
+        Ok(scores.into_iter().map(|(generator, score)| (generator, score.fidelity)).collect())
     }
 
-    fn tick(&mut self, lap: &Lap) -> Result<Tick, TrainError> {
+    fn tick(&mut self, lap: &Lap, fidelity: IndexMap<String, Fidelity>) -> Result<Tick, TrainError> {
         let losses = guard(&device::name(self.device), || self.state.meter.take())?;
         let batch = self.recipe.train.batch as u64;
         let images = self.state.steps * batch;
@@ -278,7 +272,7 @@ impl Trainer {
             images_per_second: (images - lap.images) as f64 / seconds,
             waiting: lap.waited / seconds,
             losses,
-            fidelity: std::mem::take(&mut self.fidelity),
+            fidelity,
         };
         let path = self.run.metrics();
         self.metrics.write(&tick).map_err(|source| TrainError::Metrics { path, source })?;
@@ -296,8 +290,8 @@ impl Trainer {
             return;
         }
         let Some(name) = self.saturation.take(&tick.losses) else { return };
-        if let Some((_, domain)) = self.domains.iter().find(|(space, _)| space.name() == name) {
-            tell(Event::Saturated { domain });
+        if let Some((space, domain)) = self.domains.iter().find(|(space, _)| space.name() == name) {
+            tell(Event::Warning(advice::saturated(domain, *space, &self.recipe)));
         }
     }
 

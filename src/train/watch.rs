@@ -2,7 +2,7 @@
 //! [`features`] of the pictures say beside those of real images.
 
 use indexmap::IndexMap;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::data::condition::Conditioned;
 use crate::data::convert::from_bytes;
@@ -54,15 +54,23 @@ impl Watch {
         let tensor = |crops: &Vec<Vec<u8>>| from_bytes(&crops.concat(), crops.len(), size, size, Device::Cpu);
         let mut samples: IndexMap<Space, Tensor> =
             recipe.spaces().into_iter().zip(crops.iter().map(tensor)).collect();
-        let of_images = |(space, images): (&Space, &Tensor)| Some((*space, features(images).ok()?));
+        let drawn =
+            |space: &Space| recipe.generators.values().any(|it| it.from == Space::Z && it.to == *space);
+        let of_images = |(space, images): (&Space, &Tensor)| {
+            let mirrored = (recipe.data.flip && drawn(space)).then(|| every_other_mirrored(images));
+            Some((*space, features(mirrored.as_ref().unwrap_or(images)).ok()?))
+        };
         let real = samples.iter().filter_map(of_images).collect();
         let most = samples.values().map(|images| images.size()[0]).max().unwrap_or(0);
         if let Some(width) = recipe.noise() {
             let drawn = noise(recipe.train.seed, Purpose::Watch, 0, most as usize, width, Device::Cpu);
             samples.insert(Space::Z, drawn);
         }
+        // As many as there is noise; those of a smaller folder come again.
         let told = |(space, side): (&Space, &Conditioned)| {
             let items: Vec<usize> = spread(side.of.len(), count).collect();
+            let items: Vec<usize> =
+                (0..most as usize).map(|i| items[i * items.len() / most as usize]).collect();
             (*space, side.draw(recipe.train.seed, 0, &items))
         };
         let conditions = if count == 0 { IndexMap::new() } else { conditioned.iter().map(told).collect() };
@@ -95,26 +103,39 @@ impl Watch {
     }
 }
 
+/// What a generator that has seen mirrored images too should draw: the images `[count, 3, size, size]`, of which each
+/// second one is mirrored.
+fn every_other_mirrored(images: &Tensor) -> Tensor {
+    let count = images.size()[0];
+    let is_odd = Tensor::arange(count, (Kind::Int64, images.device())).remainder(2).to_kind(Kind::Bool);
+    images.flip([3]).where_self(&is_odd.reshape([count, 1, 1, 1]), images)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::condition::Known;
+    use crate::data::convert::to_images;
     use crate::data::dataset::{CacheBudget, Dataset, LoadOptions};
     use crate::data::portraits::Person;
     use crate::data::portraits::{Style, draw};
     use crate::data::resize::Resize;
     use crate::data::scan::scan;
     use crate::recipe::resolve;
-    use crate::train::monitor::Failing;
+    use crate::train::monitor::{Failing, Monitor};
     use std::sync::Arc;
 
     const COUNT: usize = 128;
 
     /// A folder of portraits as a data set.
     fn portraits(folder: &std::path::Path) -> Sides {
-        for index in 0..COUNT as u64 {
-            let image = draw(&Person::sample(1, index), Style::Anime, 16);
-            image.save(folder.join(format!("{index:03}.png"))).unwrap();
+        sides(folder, (0..COUNT as u64).map(|index| draw(&Person::sample(1, index), Style::Anime, 16)))
+    }
+
+    /// Pictures of 16 pixels, as files of a data set.
+    fn sides(folder: &std::path::Path, pictures: impl Iterator<Item = image::RgbImage>) -> Sides {
+        for (index, picture) in pictures.enumerate() {
+            picture.save(folder.join(format!("{index:03}.png"))).unwrap();
         }
         let options = LoadOptions { load_size: 16, resize: Resize::Cover, half: None };
         let dataset =
@@ -142,6 +163,49 @@ mod tests {
         let collapsed = watch.scores(&graph)["z_to_x"].fidelity;
         assert_eq!((collapsed.diversity, collapsed.near_duplicates), (0.0, 1.0));
         assert_eq!(Failing::of(&collapsed, COUNT), Some(Failing::Collapsed));
+    }
+
+    /// A perfect generator is one whose pictures, for other noise, are the real images.
+    #[test]
+    fn a_generator_made_to_drop_half_of_the_classes_is_seen() {
+        let sets = ["data.size=16", "data.load_size=16", "data.flip=false"].map(String::from);
+        let recipe = resolve("cgan-tiny", &sets).unwrap();
+        let known = Known::Classes((0..10).map(|class| class.to_string()).collect());
+        let graph = Graph::build(&recipe, &[(Space::X, known.clone())].into(), Device::Cpu);
+        let tensors: IndexMap<String, Tensor> = graph.tensors().into_iter().collect();
+        let normal = |seed: u64, rows: i64, columns: i64| {
+            noise(seed, Purpose::Noise, 0, rows as usize, columns, Device::Cpu)
+        };
+        // Of such a size that pictures have contrast, and differ by class as much as by noise.
+        let weights = tensors.iter().filter(|(name, _)| name.starts_with("generators.z_to_x.main."));
+        for (seed, (_, weight)) in weights.filter(|(_, weight)| weight.dim() == 4).enumerate() {
+            let size = weight.size();
+            let columns = weight.numel() as i64 / size[0];
+            let drawn = normal(seed as u64, size[0], columns).reshape(&size) / (size[0] as f64 * 2.0).sqrt();
+            tch::no_grad(|| weight.shallow_clone().copy_(&drawn));
+        }
+        let mut table = tensors["generators.z_to_x.encoder.weight"].shallow_clone();
+        tch::no_grad(|| table.copy_(&(normal(9, 10, 32) * 8.0)));
+
+        let side = Conditioned { known, of: (0..COUNT as i64).map(|i| vec![vec![i % 10]]).collect() };
+        let told = side.draw(0, 0, &(0..COUNT).collect::<Vec<_>>());
+        let node = &graph.generators["z_to_x"];
+        let source = normal(20, COUNT as i64, 64);
+        let made = tch::no_grad(|| node.net.forward_given(&source, Some(&told), false));
+        let folder = tempfile::tempdir().unwrap();
+        let sides = sides(folder.path(), to_images(&made).into_iter());
+        let watch = Watch::new(&recipe, &sides, &[(Space::X, side)].into(), Device::Cpu).unwrap();
+        let said = || {
+            let (mut monitor, score) = (Monitor::default(), watch.scores(&graph)["z_to_x"]);
+            println!("{score:.3?}");
+            (0..10).filter_map(|_| monitor.take("z_to_x", &score)).collect::<Vec<_>>()
+        };
+        assert_eq!(said(), []);
+        tch::no_grad(|| table.narrow(0, 5, 5).copy_(&table.narrow(0, 0, 5)));
+        assert_eq!(said(), [Failing::Dropping]);
+        tch::no_grad(|| table.copy_(&table.get(0).copy()));
+        let _ = tch::no_grad(|| tensors["generators.z_to_x.main.0.weight"].narrow(0, 0, 64).zero_());
+        assert_eq!(said(), [Failing::Collapsed]);
     }
 
     #[test]

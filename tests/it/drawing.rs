@@ -148,7 +148,17 @@ fn pairs_come_from_stems_or_from_halves() {
     let refused = Plan::new(&request(&[&photos, &other], "pix2pix-tiny"), &|| {}).unwrap_err().to_string();
     assert!(refused.contains("has a partner of the same stem") && refused.contains("hint: "), "{refused}");
     let refused = Plan::new(&request(&[&photos], "cyclegan"), &|| {}).unwrap_err().to_string();
-    assert!(refused.contains("needs 2 folder(s)"), "{refused}");
+    assert!(refused.contains("needs 2 folder(s)") && refused.contains("`-r dcgan`"), "{refused}");
+
+    // Pictures of one side alone would be cut in two without a word.
+    let forgotten = Plan::new(&request(&[&photos], "pix2pix-tiny"), &|| {}).unwrap();
+    let upright = |plan: &Plan| {
+        let warnings = plan.warnings.iter().map(ToString::to_string);
+        warnings.filter(|text| text.contains("taken for a pair side by side")).collect::<Vec<_>>()
+    };
+    assert!(upright(&halves).is_empty());
+    let warned = upright(&forgotten);
+    assert!(warned.len() == 1 && warned[0].contains("4 of 4") && warned[0].contains("OTHER"), "{warned:?}");
 }
 
 #[test]
@@ -227,7 +237,17 @@ fn classes_and_captions_can_be_asked_for() {
         let wrong = refused(&[&["sample", text(&texts), "-o", text(&out)], ask].concat());
         assert!(wrong.contains("`square`") && wrong.contains("hint: `--text"), "{wrong}");
     }
+    // Nothing in particular is every class.
+    let picture = |out: &Path, i: usize| std::fs::read(out.join(format!("{i:05}.png"))).unwrap();
     assert_eq!(translate(&["sample", text(&labels), "-o", text(&out), "-n", "4"]).unwrap(), 0);
+    let named = at("named");
+    let names = ["--label", "blue", "--label", "red"];
+    let each = ["sample", text(&labels), "-o", text(&named), "-n", "4"];
+    assert_eq!(translate(&[&each[..], &names].concat()).unwrap(), 0);
+    assert!((0..8).all(|i| picture(&out, i) == picture(&named, i)));
+    assert!(!out.join("00008.png").exists());
+    let many = refused(&["sample", text(&labels), "-o", text(&at("d")), "-n", "600000"]);
+    assert!(many.contains("1200000 pictures are too many; expected at most 1000000"), "{many}");
     assert!(!at("d").exists());
 }
 

@@ -8,15 +8,17 @@ use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use tch::Kind;
+use translate::eval::Fidelity;
 use translate::torch::store::{Stored, read};
 use translate::train::checkpoint;
 use translate::train::metrics::Tick;
 
-const SETS: [&str; 8] = [
+const SETS: [&str; 9] = [
     "train.images=40",
     "train.batch=2",
     "checkpoint.every=6",
     "log.every=4",
+    "monitor.every=10",
     "loss.pool=3",
     "data.size=32",
     "data.load_size=36",
@@ -84,10 +86,12 @@ fn assert_equal_bits(root: &Path, expected: &str, run: &str) {
     assert!(!a.is_empty() && a.iter().all(|(name, tensor)| *tensor == b[name]), "{run}: the model differs");
 }
 
+type Said = (u64, u64, f64, IndexMap<String, f64>, IndexMap<String, Fidelity>);
+
 /// What `metrics.jsonl` says beside times.
-fn ticks(root: &Path, run: &str) -> Vec<(u64, u64, f64, IndexMap<String, f64>)> {
+fn ticks(root: &Path, run: &str) -> Vec<Said> {
     let text = std::fs::read_to_string(root.join(run).join("metrics.jsonl")).unwrap();
-    let parts = |tick: Tick| (tick.images, tick.step, tick.lr, tick.losses);
+    let parts = |tick: Tick| (tick.images, tick.step, tick.lr, tick.losses, tick.fidelity);
     text.lines().map(|line| parts(serde_json::from_str(line).unwrap())).collect()
 }
 

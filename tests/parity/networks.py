@@ -99,6 +99,8 @@ CASES = {
     "dcgan_generator_classes": (from_noise("dcgan", 10, 8, "batch", 5), (4, 10)),
     "residual_generator_classes": (from_noise("residual", 10, 8, "batch", 5), (4, 10)),
     "dcgan_discriminator_classes": (whole("dcgan", classes=5, width=8, norm="none"), (3, SIZE, SIZE)),
+    "dcgan_discriminator_classes_spectral": (whole("dcgan", True, classes=5, width=8, norm="none"), (3, SIZE, SIZE)),
+    "dcgan_discriminator_classes_batch": (whole("dcgan", classes=5, width=8, norm="batch"), (4, SIZE, SIZE)),
     "residual_discriminator_classes": (whole("residual", True, classes=5, width=8), (3, SIZE, SIZE)),
 }
 

@@ -18,18 +18,6 @@ pub struct Labels {
     pub alone: Vec<Skipped>,
 }
 
-impl Labels {
-    /// The classes of fewer than `least` images with their numbers of images, in the order of `names`.
-    pub fn small_classes(&self, least: usize) -> Vec<(&str, usize)> {
-        let mut counts = vec![0; self.names.len()];
-        for class in self.of.values() {
-            counts[*class as usize] += 1;
-        }
-        let named = self.names.iter().map(String::as_str).zip(counts);
-        named.filter(|(_, count)| *count < least).collect()
-    }
-}
-
 /// The classes of the images of `folder`; class folders without images do not count.
 ///
 /// # Errors
@@ -98,15 +86,6 @@ mod tests {
         ];
         assert_eq!(labels.of, expected.map(|(file, class)| (PathBuf::from(file), class)).into());
         assert_eq!(labels.alone, []);
-    }
-
-    #[test]
-    fn small_classes_are_counted() {
-        let (_dir, folder) = folder_of(&ANIMALS);
-        let labels = labels(&folder).unwrap();
-        assert_eq!(labels.small_classes(1), []);
-        assert_eq!(labels.small_classes(2), [("Dog", 1), ("cat-like", 1), ("émeu", 1)]);
-        assert_eq!(labels.small_classes(3), [("Dog", 1), ("cat", 2), ("cat-like", 1), ("émeu", 1)]);
     }
 
     #[test]

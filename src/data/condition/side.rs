@@ -129,6 +129,19 @@ impl Conditioned {
         self.known.tensor(&(first..).zip(items).map(mismatched).collect::<Vec<_>>())
     }
 
+    /// Sixteen hexadecimal digits that change when an image's conditions do: FNV-1a (64 bits) over all of their numbers.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        for (image, all) in self.of.iter().enumerate() {
+            for numbers in all {
+                for number in [image as i64, numbers.len() as i64].iter().chain(numbers) {
+                    hash = (hash ^ *number as u64).wrapping_mul(0x0100_0000_01b3);
+                }
+            }
+        }
+        format!("{hash:016x}")
+    }
+
     fn chosen(&self, seed: u64, first: u64, items: &[usize]) -> Vec<Vec<i64>> {
         let choose = |(sample, item): (u64, &usize)| {
             let all = &self.of[*item];

@@ -194,7 +194,8 @@ fn split(text: &str) -> Vec<String> {
     kept.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-fn quoted(words: &[String]) -> String {
+/// Names in backquotes, with commas.
+pub fn quoted(words: &[String]) -> String {
     words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 

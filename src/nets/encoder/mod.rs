@@ -76,8 +76,9 @@ impl Encoder {
     /// `[batch, length]` with [`PADDING`] at the end. A caption's vector does not depend on how much padding it has, and
     /// one of padding alone gives zeros.
     ///
-    /// The encoders' numbers are about as large as normal noise is; a vector of many of them would drown the noise
-    /// beside it, which a generator then learns to do without, and the verdict that its projection is added to.
+    /// The encoders' numbers are divided by the root of their count. At full length (digits at 32², the recipe
+    /// `cgan-tiny`) the generator drew one picture for each class whatever the noise was, and the cross-entropy of the
+    /// first steps was at 10, as the projection drowned the rest of the verdict.
     pub fn forward(&self, condition: &Tensor) -> Tensor {
         let vectors = match self {
             Self::Label(encoder) => encoder.forward(condition),

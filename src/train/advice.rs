@@ -1,0 +1,147 @@
+//! What to say where training goes wrong for long: what it means, and what this recipe has not got yet that could help,
+//! each with the `--set`s that it takes.
+
+use crate::recipe::{Recipe, Space};
+
+/// What most of the advice needs: it changes what the networks are, which a run keeps.
+const ANEW: &str = "Another run takes them: `--run DIR`";
+
+/// The discriminator of `space`, which `domain` names, tells every fake.
+pub fn saturated(domain: &str, space: Space, recipe: &Recipe) -> String {
+    let mut hints: Vec<String> = wasserstein(recipe).into_iter().collect();
+    hints.extend(augment(space, recipe));
+    hints.push(slower(recipe));
+    let hints = hints.join("; ");
+    format!(
+        "the Jensen–Shannon divergence of `{domain}` has been at log 2 for long: the discriminator tells every fake, as the \
+         fakes and the real images do not overlap, and its gradient says little about where to go\nhint: {hints}. {ANEW}"
+    )
+}
+
+/// A generator, which draws `space`, draws few different pictures.
+pub fn collapsed(generator: &str, space: Space, recipe: &Recipe) -> String {
+    let mut hints: Vec<String> = augment(space, recipe).into_iter().collect();
+    hints.extend(r1(space, recipe));
+    hints.extend(wasserstein(recipe));
+    hints.extend([larger_batch(recipe), slower(recipe)]);
+    let hints = hints.join("; ");
+    format!(
+        "generator `{generator}` has been drawing few different pictures for long (mode collapse): whatever it is given, it \
+         draws what fools the discriminator now\nhint: {hints}. What has collapsed seldom recovers. {ANEW}"
+    )
+}
+
+/// A generator, which draws `space`, leaves a part of the real images out.
+pub fn dropping(generator: &str, space: Space, recipe: &Recipe) -> String {
+    let mut hints = vec![larger_batch(recipe)];
+    if recipe.discriminators.get(&space).is_some_and(|judge| !judge.spectral_norm) {
+        hints.push(format!(
+            "a smoother discriminator leaves less out (`--set discriminators.{}.spectral_norm=true`)",
+            space.name()
+        ));
+    }
+    if recipe.train.ema == 0.0 {
+        hints.push("an average of the generator has what it draws in turn (`--set train.ema=0.999`)".into());
+    }
+    if recipe.generators.get(generator).is_some_and(|arrow| arrow.from != Space::Z) {
+        hints.push("what the sources lack is left out as well: compare the folders".into());
+    }
+    let hints = hints.join("; ");
+    format!(
+        "generator `{generator}` has been leaving out a part of the real images for long (mode dropping): what it draws \
+         looks real, but much of what is real is never drawn\nhint: {hints}. {ANEW}"
+    )
+}
+
+fn larger_batch(recipe: &Recipe) -> String {
+    format!("a larger batch shows more at a time (`--set train.batch={}`)", 2 * recipe.train.batch)
+}
+
+fn slower(recipe: &Recipe) -> String {
+    format!("a smaller learning rate (`--set optim.lr={}`)", recipe.optim.lr / 2.0)
+}
+
+fn augment(space: Space, recipe: &Recipe) -> Option<String> {
+    let judge = recipe.discriminators.get(&space)?;
+    let name = space.name();
+    judge.augment.is_empty().then(|| {
+        format!("with a small folder, let the discriminator see changed images (`--set discriminators.{name}.augment=[color,translation]`)")
+    })
+}
+
+fn r1(space: Space, recipe: &Recipe) -> Option<String> {
+    let judge = recipe.discriminators.get(&space)?;
+    let fits = judge.net.is_per_image() && recipe.loss.r1 == 0.0;
+    fits.then(|| "hold the discriminator back (`--set loss.r1=1`)".into())
+}
+
+/// With a gradient penalty, which is on each image's own slope, so that batch norm has to go.
+fn wasserstein(recipe: &Recipe) -> Option<String> {
+    if recipe.loss.adversarial.is_wasserstein() {
+        return None;
+    }
+    let judges = recipe.discriminators.iter().filter(|(_, judge)| !judge.net.is_per_image());
+    let norms = judges.map(|(space, _)| format!("discriminators.{}.net.norm=none", space.name()));
+    let sets: Vec<String> = ["loss.adversarial.kind=wgan-gp", "train.critic_steps=5"]
+        .map(String::from)
+        .into_iter()
+        .chain(norms)
+        .collect();
+    Some(format!("take an objective that tells near from far (`--set {}`)", sets.join(" --set ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::{PRESETS, resolve};
+
+    /// The `--set`s of each hint, which stand together in backquotes.
+    fn sets(text: &str) -> Vec<Vec<String>> {
+        let commands = text.split('`').filter(|part| part.starts_with("--set "));
+        commands
+            .map(|part| part.split("--set ").map(|set| set.trim().to_string()).collect())
+            .map(rest)
+            .collect()
+    }
+
+    fn rest(mut sets: Vec<String>) -> Vec<String> {
+        sets.remove(0);
+        sets
+    }
+
+    #[test]
+    fn every_recipe_takes_the_advice_that_it_gets() {
+        for preset in PRESETS {
+            let recipe = resolve(preset.name, &[]).unwrap();
+            for (name, arrow) in &recipe.generators {
+                let given = [saturated("d", arrow.to, &recipe), collapsed(name, arrow.to, &recipe)];
+                for text in given.into_iter().chain([dropping(name, arrow.to, &recipe)]) {
+                    let sets = sets(&text);
+                    assert!(!sets.is_empty(), "{text}");
+                    for sets in sets {
+                        let changed = resolve(preset.name, &sets);
+                        assert!(
+                            changed.as_ref().is_ok_and(|changed| *changed != recipe),
+                            "{sets:?}: {changed:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_recipe_has_is_no_advice() {
+        let of = |name: &str| resolve(name, &[]).unwrap();
+        let x = Space::X;
+        assert!(!collapsed("z_to_x", x, &of("wgan-gp-tiny")).contains("kind=wgan-gp"));
+        assert!(!collapsed("z_to_x", x, &of("dcgan-tiny")).contains("augment"));
+        assert!(!dropping("z_to_x", x, &of("sngan")).contains("spectral_norm"));
+        // A penalty on slopes is refused beside batch norm.
+        assert!(!collapsed("z_to_x", x, &of("wgan")).contains("r1"));
+        assert!(saturated("faces", x, &of("gan-tiny")).contains("--set discriminators.x.net.norm=none"));
+        // Noise lacks nothing.
+        assert!(!dropping("z_to_x", x, &of("gan-tiny")).contains("sources"));
+        assert!(dropping("x_to_y", Space::Y, &of("cyclegan")).contains("sources"));
+    }
+}
