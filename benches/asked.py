@@ -73,7 +73,7 @@ def dependence(images, labels):
 
 
 class Reader:
-    """Reads classes from images of 32 pixels, or from some of their pixels: a small convolutional network, fitted to real
+    """Reads classes from images, or from some of their pixels: a small convolutional network, fitted to real
     images that are varied as `vary` says."""
 
     def __init__(self, images, labels, vary, mask=None):
@@ -83,7 +83,7 @@ class Reader:
         self.mask = mask
         classes = int(labels.max()) + 1
         self.net = nn.Sequential(
-            *level(3, 16), *level(16, 32), *level(32, 64), nn.Flatten(), nn.Dropout(0.3), nn.Linear(64 * 16, classes)
+            *level(3, 16), *level(16, 32), *level(32, 64), nn.Flatten(), nn.Dropout(0.3), nn.Linear(64 * (images.shape[1] // 8) ** 2, classes)
         )
         varied = lambda images: self.seen(vary(images))
         fit(self.net, torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels), 15, vary=varied)

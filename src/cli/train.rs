@@ -100,36 +100,37 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         print(to_yaml(&plan.recipe)?.trim_end());
         return Ok(0);
     }
-    let (root, draws) = (plan.root.clone(), plan.recipe.noise().is_some());
-    let asks_for_text = plan.conditioned.values().any(|side| matches!(side.known, Known::Words(_)));
+    let (root, next) = (plan.root.clone(), next_command(&plan));
     let signals = Signals::listen()?;
     let mut screen = Screen::new(&plan);
     let mut trainer = Trainer::open(plan, std::env::args().collect())?;
     let outcome = trainer.run(&signals, &mut |event| screen.show(&event));
     screen.bar.finish_and_clear();
+    let root = root.display();
     match outcome.map_err(Failure::midway)? {
         Outcome::Finished => {
-            tell(format_args!(
-                "done: model `{0}/model.safetensors`, samples in `{0}/samples`",
-                root.display()
-            ));
-            let root = root.display();
-            if draws {
-                let asked = if asks_for_text { " --text \"…\"" } else { "" };
-                tell(format_args!("next: translate sample {root} -o drawn.png --grid{asked}"));
-            } else {
-                tell(format_args!("next: translate apply {root} FOLDER -o OUT"));
-            }
+            tell(format_args!("done: model `{root}/model.safetensors`, samples in `{root}/samples`"));
+            tell(format_args!("next: {next}"));
             Ok(0)
         }
         Outcome::Interrupted(status) => {
             tell(format_args!(
-                "stopped: everything is saved in `{}`; the same command goes on from here",
-                root.display()
+                "stopped: everything is saved in `{root}`; the same command goes on from here"
             ));
             Ok(status)
         }
     }
+}
+
+/// What to do with the model.
+fn next_command(plan: &Plan) -> String {
+    let root = plan.root.display();
+    if plan.recipe.noise().is_none() {
+        return format!("translate apply {root} FOLDER -o OUT");
+    }
+    let asks_for_text = plan.conditioned.values().any(|side| matches!(side.known, Known::Words(_)));
+    let asked = if asks_for_text { " --text \"…\"" } else { "" };
+    format!("translate sample {root} -o drawn.png --grid{asked}")
 }
 
 /// The plan, before the first step: data, networks, device, length.

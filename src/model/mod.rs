@@ -13,7 +13,7 @@ use tch::{Device, Kind, Tensor};
 use crate::data::condition::{Conditions, TextError};
 use crate::device;
 use crate::nets::{GeneratorNode, Graph};
-use crate::recipe::{Precision, Recipe, RecipeError, Space, closest, from_yaml, to_yaml};
+use crate::recipe::{Precision, Recipe, RecipeError, Space, did_you_mean, from_yaml, to_yaml};
 use crate::torch::store::{StoreError, Stored, read, write};
 use crate::torch::{TorchError, guard};
 
@@ -289,8 +289,7 @@ impl Model {
         let wanted = to.or(names.last().copied()).unwrap_or_default();
         let found = targets.iter().find(|(domain, _)| *domain == wanted);
         found.map(|(_, (name, node))| (name.as_str(), *node)).ok_or_else(|| {
-            let closest =
-                closest(wanted, &names).map_or_else(String::new, |best| format!("; did you mean `{best}`?"));
+            let closest = did_you_mean(wanted, &names);
             let known = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
             ModelError::Domain { asked: wanted.into(), known, closest }
         })

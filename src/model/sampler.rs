@@ -10,7 +10,7 @@ use crate::data::noise::{noise, truncated_noise};
 use crate::device;
 use crate::nets::Network;
 use crate::random::Purpose;
-use crate::recipe::{Space, closest};
+use crate::recipe::{Space, did_you_mean};
 use crate::torch::{TorchError, guard};
 
 /// Pictures drawn in one call of the network.
@@ -153,8 +153,7 @@ fn numbered(known: &Known, asked: &Asked<'_>) -> Result<Vec<Vec<i64>>, ModelErro
 
 fn unknown_label(asked: &str, names: &[String]) -> ModelError {
     let all: Vec<&str> = names.iter().map(String::as_str).collect();
-    let closest = closest(asked, &all).map_or_else(String::new, |best| format!("; did you mean `{best}`?"));
-    ModelError::Label { asked: asked.into(), known: quoted(names), closest }
+    ModelError::Label { asked: asked.into(), known: quoted(names), closest: did_you_mean(asked, &all) }
 }
 
 /// The point that lies `part` of the way along the great circle from `a` to `b` `[rows, width]` (White 2016,

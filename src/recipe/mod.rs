@@ -13,5 +13,5 @@ mod validate;
 pub use diff::{Difference, diff};
 pub use graph::{Arrow, Condition, Discriminator, DiscriminatorNet, GeneratorNet, Space};
 pub use presets::{PRESETS, Preset};
-pub use resolve::{RecipeError, closest, from_yaml, load, resolve, to_yaml};
+pub use resolve::{RecipeError, did_you_mean, from_yaml, load, resolve, to_yaml};
 pub use schema::{Checkpoint, Data, Log, Loss, Model, Monitor, Optim, Precision, Recipe, Sample, Train};

@@ -79,7 +79,7 @@ pub fn load(name: &str) -> Result<String, RecipeError> {
             .map_err(|source| RecipeError::Read { path: path.into(), source });
     }
     let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
-    let closest = closest(name, &names).map_or_else(String::new, |best| format!("; did you mean `{best}`?"));
+    let closest = did_you_mean(name, &names);
     let known = names.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
     Err(RecipeError::Unknown { name: name.into(), known, closest })
 }
@@ -155,15 +155,15 @@ fn with_suggestion(reason: &str) -> String {
         return reason.to_string();
     };
     let known: Vec<&str> = quoted.collect();
-    closest(found, &known)
-        .map_or_else(|| reason.to_string(), |best| format!("{reason}; did you mean `{best}`?"))
+    reason.to_string() + &did_you_mean(found, &known)
 }
 
-/// The one of `known` that `given` is probably a misspelling of.
-pub fn closest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
+/// `; did you mean …?` with the one of `known` that `given` is probably a misspelling of, or nothing.
+pub fn did_you_mean(given: &str, known: &[&str]) -> String {
     let likeness = |name: &&str| strsim::jaro_winkler(given, name);
-    let best = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(&best) > 0.75).then_some(best)
+    let best = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    best.filter(|best| likeness(best) > 0.75)
+        .map_or_else(String::new, |best| format!("; did you mean `{best}`?"))
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ std::vector<at::Tensor> list(at::Tensor **tensors, size_t count) {
 }
 
 // The gradients, element by element in the memory order of their parameters. The fused kernel walks both by address, and
-// a gradient as autograd returns it may be a transposed view (a linear layer's weight, a second derivative's).
+// a gradient as autograd returns it may lie otherwise: that of a penalty on slopes, a second derivative, does.
 std::vector<at::Tensor> laid_out_as(const std::vector<at::Tensor> &params, std::vector<at::Tensor> grads) {
     for (size_t i = 0; i < grads.size(); i++) {
         if (grads[i].sizes() == params[i].sizes() && grads[i].strides() != params[i].strides())

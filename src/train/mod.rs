@@ -10,6 +10,7 @@ pub mod draw;
 pub mod ema;
 pub mod metrics;
 pub mod monitor;
+pub mod pace;
 pub mod plan;
 pub mod pool;
 pub mod problems;

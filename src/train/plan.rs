@@ -129,12 +129,9 @@ impl Plan {
                 return Err(PlanError::OtherImages { path: root });
             }
             warnings.extend(changed.into_iter().map(|domain| Warning::DataChanged { domain }));
+            warnings.extend(changed_threads(existing, request.device));
             if images >= recipe.train.images {
                 return Err(PlanError::Finished { path: root, images });
-            }
-            let (before, after) = (existing.info.threads, i64::from(tch::get_num_threads()));
-            if request.device == Device::Cpu && before != after {
-                warnings.push(Warning::ThreadsChanged { before, after });
             }
             checkpoint = newest_checkpoint(&root)?;
         }
@@ -296,6 +293,12 @@ fn changed_domains(
         existing.info.data.get(*name).is_some_and(|before| before.fingerprint != now)
     };
     domains.iter().zip(sides).filter(is_changed).map(|((_, name), _)| name.clone()).collect()
+}
+
+/// Sums over another number of threads round differently.
+fn changed_threads(existing: &Existing, device: Device) -> Option<Warning> {
+    let (before, after) = (existing.info.threads, i64::from(tch::get_num_threads()));
+    (device == Device::Cpu && before != after).then_some(Warning::ThreadsChanged { before, after })
 }
 
 /// Of the images, and of their conditions where they have some.

@@ -12,6 +12,7 @@ use super::checkpoint;
 use super::draw::step_input;
 use super::metrics::{Metrics, Tick};
 use super::monitor::{Failing, Monitor};
+use super::pace::{FirstSteps, Lap};
 use super::plan::Plan;
 use super::problems::{PlanError, TrainError};
 use super::run::Run;
@@ -30,10 +31,6 @@ use crate::model::{self, About, Domains, Training};
 use crate::random::{Purpose, stream};
 use crate::recipe::{Recipe, Space};
 use crate::torch::{TorchError, guard};
-
-/// Seconds of steady steps after which the total time is estimated, unless [`ESTIMATE_STEPS`] come first.
-const ESTIMATE_SECONDS: f64 = 5.0;
-const ESTIMATE_STEPS: u64 = 20;
 
 /// What training tells its caller as it goes.
 #[derive(Debug)]
@@ -93,19 +90,6 @@ pub struct Trainer {
     /// Seconds trained before this start.
     seconds_before: f64,
     started: Instant,
-}
-
-/// What has passed since the last tick.
-struct Lap {
-    since: Instant,
-    images: u64,
-    waited: f64,
-}
-
-impl Lap {
-    fn new(images: u64) -> Self {
-        Self { since: Instant::now(), images, waited: 0.0 }
-    }
 }
 
 impl Trainer {
@@ -177,54 +161,31 @@ impl Trainer {
             self.draw_samples(0)?;
         }
         let mut lap = Lap::new(first * batch);
-        let mut steady: Option<Instant> = None;
-        let mut estimated = false;
+        let mut first_steps = FirstSteps::default();
         while self.state.steps < recipe.steps() {
-            // Images and random choices.
             let asked = Instant::now();
             let loaded = self.loader.next()?;
             lap.waited += asked.elapsed().as_secs_f64();
-
-            // The step.
             guard(&device_name, || self.advance(&loaded))?
                 .map_err(|error| torch_failed(&device_name, &error))?;
             let images = self.state.steps * batch;
             tell(Event::Step { images });
 
-            // Time left, once the first step's warm-up is over.
-            let steady = *steady.get_or_insert_with(Instant::now);
-            let steps = self.state.steps - first - 1;
-            if !estimated
-                && steps > 0
-                && (steady.elapsed().as_secs_f64() > ESTIMATE_SECONDS || steps == ESTIMATE_STEPS)
-            {
-                estimated = true;
-                self.wait_for_device();
-                let images_per_second = (steps * batch) as f64 / steady.elapsed().as_secs_f64();
+            if let Some(steps_per_second) = first_steps.take(|| self.wait_for_device()) {
+                let images_per_second = steps_per_second * batch as f64;
                 let seconds_left = recipe.train.images.saturating_sub(images) as f64 / images_per_second;
                 tell(Event::Estimate { images_per_second, seconds_left });
             }
 
-            // Losses, and how the pictures stand to real images.
             let last = self.state.steps == recipe.steps();
             let due = |every: u64| last || images / every > (images - batch) / every;
             if due(recipe.log.every) {
-                let (every, before) = (recipe.monitor.every, (images - batch) / recipe.log.every);
-                let compared = last || images / every > before * recipe.log.every / every;
-                let fidelity = if compared { self.compare(tell)? } else { IndexMap::new() };
-                let tick = self.tick(&lap, fidelity)?;
-                tell(Event::Tick(&tick));
-                self.tell_saturated(&tick, tell);
-                self.tell_lost(tell);
+                self.log(&lap, last, tell)?;
                 lap = Lap::new(images);
             }
-
-            // Samples.
             if due(recipe.sample.every) {
                 self.draw_samples(images)?;
             }
-
-            // Checkpoint and model.
             let status = signals.exit_status();
             if due(recipe.checkpoint.every) || status.is_some() {
                 self.save()?;
@@ -234,6 +195,20 @@ impl Trainer {
             }
         }
         Ok(Outcome::Finished)
+    }
+
+    /// Losses, and from time to time how the pictures stand to real images; what is wrong with either.
+    fn log(&mut self, lap: &Lap, last: bool, tell: &mut dyn FnMut(Event<'_>)) -> Result<(), TrainError> {
+        let images = self.state.steps * self.recipe.train.batch as u64;
+        let compared =
+            |at: u64| at / self.recipe.log.every * self.recipe.log.every / self.recipe.monitor.every;
+        let due = last || compared(images) > compared(lap.images);
+        let fidelity = if due { self.compare(tell)? } else { IndexMap::new() };
+        let tick = self.tick(lap, fidelity)?;
+        tell(Event::Tick(&tick));
+        self.tell_saturated(&tick, tell);
+        self.tell_lost(tell);
+        Ok(())
     }
 
     fn advance(&mut self, loaded: &Batch) -> Result<(), tch::TchError> {

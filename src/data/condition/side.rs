@@ -1,6 +1,8 @@
 //! The conditions of one data set: what its networks can be asked for, and what is said of each of its images.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::iter;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
@@ -16,6 +18,9 @@ use crate::recipe::{Condition, Space};
 
 /// Draws after which a mismatched condition may be equal to the right one, where nearly all images share one.
 const TRIES: usize = 32;
+
+/// Wrong conditions of which the nearest to the truth is shown.
+const NEAR: usize = 6;
 
 /// What can be asked of a space: its classes, or the words of its captions. Part of a run and of a model, since the shapes
 /// of networks and the meaning of their inputs depend on it.
@@ -111,22 +116,24 @@ impl Conditioned {
     }
 
     /// Likewise, but of other images, so that each says something else than is true (Reed et al. 2016,
-    /// <https://arxiv.org/abs/1605.05396>).
+    /// <https://arxiv.org/abs/1605.05396>). Of some random ones that which has the most words in common with the truth,
+    /// as a caption that is wrong in everything can be told by its plainest word alone (hard negatives, Faghri et al.
+    /// 2018, <https://arxiv.org/abs/1707.05612>).
     pub fn draw_mismatched(&self, seed: u64, first: u64, items: &[usize]) -> Tensor {
-        let mismatched = |(sample, item): (u64, &usize)| {
+        let mismatched = |((sample, item), right): ((u64, &usize), Vec<i64>)| {
             let mut rng = stream(seed, Purpose::Mismatch, sample);
             let mut draw = || {
                 let other = &self.of[uniform_below(&mut rng, self.of.len() as u64) as usize];
                 other[uniform_below(&mut rng, other.len() as u64) as usize].clone()
             };
-            let differs = |condition: &Vec<i64>| !self.of[*item].contains(condition);
             let first = draw();
-            if differs(&first) {
-                return first;
-            }
-            (1..TRIES).map(|_| draw()).find(differs).unwrap_or(first)
+            let all = iter::once(first.clone()).chain((1..TRIES).map(|_| draw()));
+            let wrong = all.filter(|condition| !self.of[*item].contains(condition)).take(NEAR);
+            // Of equals the first.
+            wrong.min_by_key(|wrong| Reverse(in_common(wrong, &right))).unwrap_or(first)
         };
-        self.known.tensor(&(first..).zip(items).map(mismatched).collect::<Vec<_>>())
+        let drawn = (first..).zip(items).zip(self.chosen(seed, first, items)).map(mismatched);
+        self.known.tensor(&drawn.collect::<Vec<_>>())
     }
 
     /// Sixteen hexadecimal digits that change when an image's conditions do: FNV-1a (64 bits) over all of their numbers.
@@ -159,6 +166,11 @@ impl Conditioned {
             Known::Words(_) => spread(self.of.len(), count).map(|i| self.of[i][0].clone()).collect(),
         }
     }
+}
+
+/// How many of these words, padding aside, are words of the other.
+fn in_common(words: &[i64], other: &[i64]) -> usize {
+    words.iter().filter(|word| **word != 0 && other.contains(word)).count()
 }
 
 #[cfg(test)]
@@ -206,5 +218,22 @@ mod tests {
         let wrong = numbers(&side.draw_mismatched(0, 0, &[0; 40]));
         assert!(wrong.chunks(2).all(|row| row == vocabulary.tokens("blue car")));
         assert_eq!(side.fixed(2), [vocabulary.tokens("red car"), vocabulary.tokens("blue car")]);
+    }
+
+    #[test]
+    fn a_wrong_caption_is_often_nearly_right() {
+        let colors = ["red", "blue", "green", "gray", "pink"];
+        let pairs: Vec<_> = colors.iter().flat_map(|eyes| colors.map(|hair| (*eyes, hair))).collect();
+        let texts: Vec<String> =
+            pairs.iter().map(|(eyes, hair)| format!("{eyes} eyes {hair} hair")).collect();
+        let vocabulary = Vocabulary::new(texts.iter().map(String::as_str));
+        let of = texts.iter().map(|text| vec![vocabulary.tokens(text)]).collect();
+        let side = Conditioned { known: Known::Words(vocabulary.clone()), of };
+        let wrong = numbers(&side.draw_mismatched(1, 0, &[7; 400]));
+        let right = vocabulary.tokens(&texts[7]);
+        let shared = |place: usize| wrong.chunks(4).filter(|row| row[place] == right[place]).count();
+        // One in six of the 24 others shares the eyes' color and one in six the hair's; of six draws mostly one does either.
+        assert!(shared(0) > 120 && shared(2) > 120, "{} and {}", shared(0), shared(2));
+        assert!(wrong.chunks(4).all(|row| row != right));
     }
 }
