@@ -17,10 +17,11 @@ build: setup
 demo: build
 	sh demo.sh "$(DEMO)"
 
+# One core a test, as tests run side by side.
 test: setup
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	OMP_NUM_THREADS=1 cargo test # one core a test, as tests run side by side
+	OMP_NUM_THREADS=1 cargo test
 
 bench: setup
 	cargo bench --bench step

@@ -24,8 +24,7 @@ const MOST_PIXELS: u32 = 4096;
 
 All images are compared at the size that the model was trained at (`--size` gives another). `l1` is the mean difference of
 values from 0 to 1 and `swd` the sliced Wasserstein distance times 1000: less is better. `psnr` (dB) and `ssim` (up to 1):
-more is better. All images are held in memory, as pixels and as
-patches: about 0.6 MB each at 256².")]
+more is better. All images are held in memory, as pixels and as patches: about 0.6 MB each at 256².")]
 pub struct Args {
     /// A run folder or a model file
     model: PathBuf,

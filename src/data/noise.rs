@@ -1,5 +1,7 @@
 //! Noise, the source of generators that draw from nothing.
 
+use std::ops::Range;
+
 use tch::{Device, Tensor};
 
 use crate::random::{Purpose, normal_f32, stream};
@@ -7,17 +9,17 @@ use crate::random::{Purpose, normal_f32, stream};
 /// Samples number `first` to `first` + `count` − 1 of `z`, `[count, width]`: independent normal numbers of mean 0 and
 /// variance 1, a function of the seed, the purpose and the sample's number.
 pub fn noise(seed: u64, purpose: Purpose, first: u64, count: usize, width: i64, device: Device) -> Tensor {
-    let sample = |number| {
-        let mut rng = stream(seed, purpose, number);
-        (0..width).map(move |_| normal_f32(&mut rng))
-    };
-    let numbers: Vec<f32> = (first..first + count as u64).flat_map(sample).collect();
-    Tensor::from_slice(&numbers).reshape([count as i64, width]).to_device(device)
+    drawn(seed, purpose, first..first + count as u64, width, f64::INFINITY).to_device(device)
 }
 
 /// As [`noise`] for samples 0 to `count` − 1, with every number drawn again until it lies within ±`most`, which is above
 /// 0.
 pub fn truncated_noise(seed: u64, purpose: Purpose, count: usize, width: i64, most: f64) -> Tensor {
+    drawn(seed, purpose, 0..count as u64, width, most)
+}
+
+fn drawn(seed: u64, purpose: Purpose, samples: Range<u64>, width: i64, most: f64) -> Tensor {
+    let count = (samples.end - samples.start) as i64;
     let sample = |number| {
         let mut rng = stream(seed, purpose, number);
         (0..width).map(move |_| {
@@ -29,8 +31,8 @@ pub fn truncated_noise(seed: u64, purpose: Purpose, count: usize, width: i64, mo
             }
         })
     };
-    let numbers: Vec<f32> = (0..count as u64).flat_map(sample).collect();
-    Tensor::from_slice(&numbers).reshape([count as i64, width])
+    let numbers: Vec<f32> = samples.flat_map(sample).collect();
+    Tensor::from_slice(&numbers).reshape([count, width])
 }
 
 #[cfg(test)]

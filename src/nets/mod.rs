@@ -12,5 +12,10 @@ pub mod residual;
 pub mod resnet;
 pub mod unet;
 
+use std::ops::RangeInclusive;
+
 pub use graph::{DiscriminatorNode, Encoding, GeneratorNode, Graph, Network};
 pub use layers::{Judged, Norm};
+
+/// Widths that a layer of any network can have, in channels or numbers.
+pub const WIDTHS: RangeInclusive<i64> = 1..=1024;

@@ -4,15 +4,13 @@ use std::ops::RangeInclusive;
 
 use super::graph::{Arrow, Condition, Discriminator, DiscriminatorNet, GeneratorNet, Space};
 use super::schema::{FORMAT, Recipe};
-use crate::nets::{dcgan, pixel, residual};
+use crate::nets::{WIDTHS, dcgan, pixel, residual};
 
 /// More than any memory holds with a network's activations; a batch of bytes of this size still fits.
 const MAX_BATCH_PIXELS: u64 = 1 << 28;
 
 /// Most images in a comparison with real ones: its memory grows with their square.
 const MAX_MONITORED: usize = 4096;
-
-const WIDTHS: RangeInclusive<i64> = 1..=1024;
 
 /// A value that cannot be used: field path, the value, what was expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

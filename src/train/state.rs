@@ -147,3 +147,25 @@ impl State {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::resolve;
+
+    #[test]
+    fn a_weight_that_is_no_number_is_found() {
+        let sets = ["x_to_y", "y_to_x"].map(|name| format!("generators.{name}.net.width=2"));
+        let recipe = resolve("cyclegan-small", &sets).unwrap();
+        let state = State::new(&recipe, &Conditions::new(), Device::Cpu).unwrap();
+        assert!(state.is_finite());
+        for value in [f64::NAN, f64::INFINITY] {
+            let (_, weight) = state.step.graph.tensors().into_iter().last().unwrap();
+            let before = weight.copy();
+            let _ = tch::no_grad(|| weight.flatten(0, -1).narrow(0, 0, 1).fill_(value));
+            assert!(!state.is_finite(), "{value}");
+            tch::no_grad(|| weight.shallow_clone().copy_(&before));
+            assert!(state.is_finite());
+        }
+    }
+}

@@ -9,11 +9,11 @@ mod label;
 pub mod gru;
 pub mod transformer;
 
-use std::ops::RangeInclusive;
-
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{self, Path};
+
+use super::WIDTHS;
 
 pub use gru::Gru;
 pub use label::Label;
@@ -21,8 +21,6 @@ pub use transformer::Transformer;
 
 /// The token that fills a caption up to the batch's length; at the end only.
 pub const PADDING: i64 = 0;
-
-const WIDTHS: RangeInclusive<i64> = 1..=1024;
 
 /// The networks that can read captions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
