@@ -225,10 +225,10 @@ mod tests {
         let side = Conditioned { known: Known::Words(vocabulary.clone()), of };
         let wrong = numbers(&side.draw_mismatched(1, 0, &[7; 400]));
         let right = vocabulary.tokens(&texts[7]);
-        let shared = |place: usize| wrong.chunks(4).filter(|row| row[place] == right[place]).count();
+        let shared = [0, 2].map(|place| wrong.chunks(4).filter(|row| row[place] == right[place]).count());
         // Four of the 24 others differ in the hair's colour alone, four in the eyes' alone, and (2/3)^6 of the samples are
         // drawn none of them: 182 of each are expected, with a deviation of 10.
-        assert!([0, 2].iter().all(|place| (150..215).contains(&shared(*place))), "{} and {}", shared(0), shared(2));
+        assert!(shared.iter().all(|count| (150..215).contains(count)), "{shared:?}");
         assert!(wrong.chunks(4).all(|row| row != right));
     }
 }
