@@ -11,6 +11,7 @@ pub mod pixel;
 pub mod residual;
 pub mod resnet;
 pub mod unet;
+pub mod upsample;
 
 use std::ops::RangeInclusive;
 

@@ -5,20 +5,16 @@
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
-use tch::nn::{self, Module as _, Path};
+use tch::nn::{self, Path};
 
-use super::layers::{
-    Net, Norm, NormLayer, Window, conv, conv_transpose_before, conv_with_bias, norm, reflect,
-};
+use super::layers::{Net, Norm, NormLayer, Window, conv, conv_with_bias, norm, reflect};
+use super::upsample::{Up, Upsample};
 
 /// Heights and widths must be multiples of this.
 pub const STRIDE: u32 = 4;
 
 /// The least height and width: at a quarter of it, reflection still needs two pixels.
 pub const LEAST_SIZE: u32 = 8;
-
-/// Where all layers give 0, `skip` gives this many times the input.
-const SKIP_SCALE: f64 = 0.9;
 
 /// The fields of `net: { kind: resnet }`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,9 +30,8 @@ pub struct Config {
     pub dropout: bool,
     /// How the size doubles.
     pub upsample: Upsample,
-    /// Draw a change of the input instead of the whole picture: what the layers give is added to the input before the
-    /// tanh (the global skip of Kupyn et al. 2018, <https://arxiv.org/abs/1711.07064>, moved inside the tanh so that no
-    /// gradient is clamped away). Instance norm forgets a picture's overall colours; this way they need not be relearned.
+    /// Add what the encoder had at the same size after each doubling (Chaurasia & Culurciello 2017,
+    /// <https://arxiv.org/abs/1707.03718>), so that outlines and colours need not go through the narrow middle.
     pub skip: bool,
 }
 
@@ -51,17 +46,6 @@ impl Default for Config {
             skip: false,
         }
     }
-}
-
-/// How the generator doubles the size.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Upsample {
-    /// A transposed 3×3 convolution of stride 2, as the reference.
-    #[default]
-    Transpose,
-    /// Nearest neighbour, then a 3×3 convolution: no checkerboard (Odena et al. 2016).
-    Resize,
 }
 
 #[derive(Debug)]
@@ -97,34 +81,6 @@ impl Block {
     }
 }
 
-#[derive(Debug)]
-enum Up {
-    Transpose(nn::ConvTranspose2D),
-    Resize(nn::Conv2D),
-}
-
-impl Up {
-    fn new(p: &Path, channels: (i64, i64), config: &Config) -> Self {
-        let window = |stride, padding| Window { kernel: 3, stride, padding };
-        match config.upsample {
-            Upsample::Transpose => {
-                Self::Transpose(conv_transpose_before(p, channels, window(2, 1), 1, config.norm))
-            }
-            Upsample::Resize => Self::Resize(conv(&(p / 2), channels, window(1, 0), config.norm)),
-        }
-    }
-
-    fn forward(&self, xs: &Tensor) -> Tensor {
-        match self {
-            Self::Transpose(layer) => layer.forward(xs),
-            Self::Resize(layer) => {
-                let (_, _, height, width) = xs.size4().unwrap_or_default();
-                layer.forward(&reflect(&xs.upsample_nearest2d([2 * height, 2 * width], None, None), 1))
-            }
-        }
-    }
-}
-
 /// A built residual generator.
 #[derive(Debug)]
 pub struct Resnet {
@@ -146,8 +102,10 @@ pub fn resnet(p: &Path, config: &Config) -> Resnet {
     let half = Window { kernel: 3, stride: 2, padding: 1 };
     let wide = Window { kernel: 7, stride: 1, padding: 0 };
     let after = 10 + config.blocks as i64;
+    let double = (half, 1);
     let up = |i: i64, channels: (i64, i64)| {
-        (Up::new(&(&p / i), channels, config), norm(&(&p / (i + 1)), kind, channels.1))
+        let up = Up::new(&(&p / i), channels, config.upsample, double, kind.wants_bias());
+        (up, norm(&(&p / (i + 1)), kind, channels.1))
     };
     Resnet {
         head: normed(1, (3, width), wide),
@@ -166,18 +124,22 @@ impl Net for Resnet {
         let ys = reflect(xs, 3).apply(&self.head.0);
         let mut ys = self.head.1.forward(&ys, train).relu_();
         // [batch, 4·width, height/4, width/4]
+        let mut before = Vec::with_capacity(self.downs.len());
         for (conv, norm) in &self.downs {
-            ys = norm.forward(&ys.apply(conv), train).relu_();
+            let halved = norm.forward(&ys.apply(conv), train).relu_();
+            before.push(std::mem::replace(&mut ys, halved));
         }
         for block in &self.blocks {
             ys = block.forward(&ys, train);
         }
         // [batch, width, height, width]
-        for (up, norm) in &self.ups {
+        for ((up, norm), before) in self.ups.iter().zip(before.iter().rev()) {
             ys = norm.forward(&up.forward(&ys), train).relu_();
+            if self.skip {
+                ys = ys + before;
+            }
         }
         let ys = reflect(&ys, 3).apply(&self.tail);
-        // Scaled, because the inverse of tanh has no end at black and white.
-        if self.skip { (ys + (xs * SKIP_SCALE).atanh()).tanh() } else { ys.tanh() }
+        ys.tanh()
     }
 }

@@ -8,10 +8,8 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{self, Path};
 
-use super::layers::{
-    Net, Norm, NormLayer, Window, conv, conv_transpose, conv_transpose_before, conv_with_bias, leaky_relu,
-    norm,
-};
+use super::layers::{Net, Norm, NormLayer, Window, conv, conv_with_bias, leaky_relu, norm};
+use super::upsample::{Up, Upsample};
 
 const WINDOW: Window = Window { kernel: 4, stride: 2, padding: 1 };
 
@@ -28,11 +26,13 @@ pub struct Config {
     pub norm: Norm,
     /// Zero half of the features of the inner levels' decoder while training.
     pub dropout: bool,
+    /// How the size doubles.
+    pub upsample: Upsample,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { width: 64, downs: 8, norm: Norm::Batch, dropout: false }
+        Self { width: 64, downs: 8, norm: Norm::Batch, dropout: false, upsample: Upsample::Transpose }
     }
 }
 
@@ -59,7 +59,7 @@ struct Level {
     down: nn::Conv2D,
     down_norm: NormLayer,
     inner: Option<Box<Level>>,
-    up: nn::ConvTranspose2D,
+    up: Up,
     up_norm: NormLayer,
     dropout: bool,
 }
@@ -69,12 +69,15 @@ impl Level {
         let p = p / "model";
         let (outer, here) = (config.channels(level - 1), config.channels(level));
         let kind = config.norm;
+        let up = |i: i64, from: i64| {
+            Up::new(&(&p / i), (from, outer), config.upsample, (WINDOW, 0), kind.wants_bias())
+        };
         if level + 1 == config.downs {
             return Self {
                 down: conv(&(&p / 1), (outer, here), WINDOW, kind),
                 down_norm: NormLayer::None,
                 inner: None,
-                up: conv_transpose_before(&(&p / 3), (here, outer), WINDOW, 0, kind),
+                up: up(3, here),
                 up_norm: norm(&(&p / 4), kind, outer),
                 dropout: false,
             };
@@ -83,7 +86,7 @@ impl Level {
             down: conv(&(&p / 1), (outer, here), WINDOW, kind),
             down_norm: norm(&(&p / 2), kind, here),
             inner: Some(Box::new(Self::new(&(&p / 3), level + 1, config))),
-            up: conv_transpose_before(&(&p / 5), (2 * here, outer), WINDOW, 0, kind),
+            up: up(5, 2 * here),
             up_norm: norm(&(&p / 6), kind, outer),
             // The inner levels are those at full width, eight times the base.
             dropout: config.dropout && level >= 4,
@@ -96,7 +99,7 @@ impl Level {
             Some(inner) => inner.forward(&ys, train),
             None => ys,
         };
-        let ys = self.up_norm.forward(&ys.relu().apply(&self.up), train);
+        let ys = self.up_norm.forward(&self.up.forward(&ys.relu()), train);
         let ys = if self.dropout { ys.dropout(0.5, train) } else { ys };
         // What the original's in-place activation leaves of `xs` differs only where the ReLU above drops it.
         Tensor::cat(&[xs, &ys], 1)
@@ -108,7 +111,7 @@ impl Level {
 pub struct Unet {
     down: nn::Conv2D,
     inner: Level,
-    up: nn::ConvTranspose2D,
+    up: Up,
 }
 
 /// Builds the generator below `p`.
@@ -118,7 +121,7 @@ pub fn unet(p: &Path, config: &Config) -> Unet {
     Unet {
         down: conv_with_bias(&(&p / 0), (3, config.width), WINDOW, wants_bias),
         inner: Level::new(&(&p / 1), 1, config),
-        up: conv_transpose(&(&p / 3), (2 * config.width, 3), WINDOW, 0, true),
+        up: Up::new(&(&p / 3), (2 * config.width, 3), config.upsample, (WINDOW, 0), true),
     }
 }
 
@@ -126,6 +129,6 @@ impl Net for Unet {
     /// Images in [-1, 1], `[batch, 3, height, width]` with sides that [`Config::stride`] divides, to the same.
     fn forward(&self, xs: &Tensor, _: Option<&Tensor>, train: bool) -> Tensor {
         let ys = self.inner.forward(&xs.apply(&self.down), train);
-        ys.relu().apply(&self.up).tanh()
+        self.up.forward(&ys.relu()).tanh()
     }
 }

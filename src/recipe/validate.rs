@@ -223,7 +223,7 @@ impl GeneratorNet {
             }
             Self::Unet(c) => {
                 check_net(field, "width", c.width, WIDTHS)?;
-                check_net(field, "downs", i64::from(c.downs), 5..=12)
+                check_net(field, "downs", i64::from(c.downs), 2..=12)
             }
             Self::Dcgan(dcgan::GeneratorConfig { width, noise, .. })
             | Self::Residual(residual::GeneratorConfig { width, noise, .. }) => {

@@ -40,8 +40,9 @@ def resnet(width, blocks, norm, dropout=False, upsample="transpose", skip=False)
     return dict(role="generator", net=net)
 
 
-def unet(width, downs, norm, dropout=False):
-    return dict(role="generator", net=dict(kind="unet", width=width, downs=downs, norm=norm, dropout=dropout))
+def unet(width, downs, norm, dropout=False, upsample="transpose"):
+    net = dict(kind="unet", width=width, downs=downs, norm=norm, dropout=dropout, upsample=upsample)
+    return dict(role="generator", net=net)
 
 
 def patch(width, layers, norm, spectral_norm=False):
@@ -76,6 +77,8 @@ CASES = {
     "resnet_instance_skip": (resnet(8, 2, "instance", skip=True), (2, 24, 32)),
     "unet_instance_5": (unet(8, 5, "instance"), (2, 64, 96)),
     "unet_batch_5": (unet(8, 5, "batch"), (3, 32, 64)),
+    "unet_instance_2": (unet(4, 2, "instance"), (2, 24, 32)),
+    "unet_instance_4_resize": (unet(4, 4, "instance", upsample="resize"), (2, 32, 48)),
     "unet_none_5": (unet(4, 5, "none"), (2, 64, 32)),
     "unet_batch_7_dropout": (unet(4, 7, "batch", dropout=True), (2, 128, 128)),
     "patch_instance_1": (patch(8, 1, "instance"), (2, 24, 32)),

@@ -73,18 +73,25 @@ class ResnetGenerator(nn.Module):
             layers += [upsampling(2 * c, c, bias, upsample), norm_layer(norm, c), nn.ReLU()]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, 3, 7)]
         self.model = nn.Sequential(*layers)
-        self.skip = skip
+        # Index of the layer whose result is added: index of the layer after whose result.
+        after = 10 + blocks
+        self.skips = {after + 2: 6, after + 5: 3} if skip else {}
 
     def forward(self, x):
-        change = self.model(x)
-        return torch.tanh(change + torch.atanh(0.9 * x) if self.skip else change)
+        results = []
+        for i, layer in enumerate(self.model):
+            x = layer(x)
+            if i in self.skips:
+                x = x + results[self.skips[i]]
+            results.append(x)
+        return torch.tanh(x)
 
 
-def upsampling(c_in, c_out, bias, upsample):
-    """Doubles height and width, in one slot whichever way it is done."""
+def upsampling(c_in, c_out, bias, upsample, kernel=3):
+    """Doubles height and width, in one slot whichever way it is done; `kernel` is a transposed convolution's, 3 or 4."""
     match upsample:
         case "transpose":
-            return nn.ConvTranspose2d(c_in, c_out, 3, 2, 1, output_padding=1, bias=bias)
+            return nn.ConvTranspose2d(c_in, c_out, kernel, 2, 1, output_padding=4 - kernel, bias=bias)
         case "resize":
             conv = nn.Conv2d(c_in, c_out, 3, bias=bias)
             return nn.Sequential(nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1), conv)
@@ -98,12 +105,12 @@ class UnetLevel(nn.Module):
     (here) or after it (implementations that work in place).
     """
 
-    def __init__(self, outer, inner, below, norm, dropout=False):
+    def __init__(self, outer, inner, below, norm, dropout=False, upsample="transpose"):
         super().__init__()
         bias = has_bias(norm)
         down = [nn.LeakyReLU(SLOPE), nn.Conv2d(outer, inner, 4, 2, 1, bias=bias)]
         # What comes up from the level below is that level's input and output together.
-        up = [nn.ReLU(), nn.ConvTranspose2d(2 * inner if below else inner, outer, 4, 2, 1, bias=bias)]
+        up = [nn.ReLU(), upsampling(2 * inner if below else inner, outer, bias, upsample, kernel=4)]
         middle = [norm_layer(norm, inner), below] if below else []
         last = [nn.Dropout(0.5)] if dropout else []
         self.model = nn.Sequential(*down, *middle, *up, norm_layer(norm, outer), *last)
@@ -115,13 +122,13 @@ class UnetLevel(nn.Module):
 class UnetOutermost(nn.Module):
     """The level that meets the images: no norm, no skip, tanh at the end."""
 
-    def __init__(self, inner, below, norm):
+    def __init__(self, inner, below, norm, upsample):
         super().__init__()
         self.model = nn.Sequential(
             nn.Conv2d(3, inner, 4, 2, 1, bias=has_bias(norm)),
             below,
             nn.ReLU(),
-            nn.ConvTranspose2d(2 * inner, 3, 4, 2, 1),
+            upsampling(2 * inner, 3, True, upsample, kernel=4),
             nn.Tanh(),
         )
 
@@ -130,16 +137,16 @@ class UnetOutermost(nn.Module):
 
 
 class UnetGenerator(nn.Module):
-    """`downs` ≥ 5 halvings; height and width divide by 2^downs. Dropout only between two levels of full width."""
+    """`downs` ≥ 2 halvings; height and width divide by 2^downs. Dropout only between two levels of full width."""
 
-    def __init__(self, downs=8, width=64, norm="batch", dropout=False):
+    def __init__(self, downs=8, width=64, norm="batch", dropout=False, upsample="transpose"):
         super().__init__()
         widths = [width * min(2**i, 8) for i in range(downs)]
         level = None
         for i in reversed(range(1, downs)):
             full_width = 4 <= i < downs - 1
-            level = UnetLevel(widths[i - 1], widths[i], level, norm, dropout and full_width)
-        self.model = UnetOutermost(width, level, norm)
+            level = UnetLevel(widths[i - 1], widths[i], level, norm, dropout and full_width, upsample)
+        self.model = UnetOutermost(width, level, norm, upsample)
 
     def forward(self, x):
         return self.model(x)
