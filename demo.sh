@@ -14,10 +14,7 @@ faces=$out/faces
 run=$out/run
 
 # Goes on where it was stopped; a finished run is kept, measured and drawn anew.
-status=0
-translate train "$faces/photos" "$faces/anime" -r demo --run "$run" || status=$?
-[ "$status" -ne 2 ] || echo "hint: a demo of another version cannot go on; remove \`$out\` to begin it anew" >&2
-[ "$status" -eq 0 ] || exit "$status"
+translate train "$faces/photos" "$faces/anime" -r demo --run "$run"
 translate apply "$run" "$faces/holdout/photos" -o "$out/drawn" --overwrite
 translate eval "$run" "$faces/holdout/photos" "$faces/anime" --pairs "$faces/holdout/anime" \
     --picture "$out/photos-to-anime.png" --overwrite

@@ -31,7 +31,8 @@ pub struct Config {
     /// How the size doubles.
     pub upsample: Upsample,
     /// Add what the encoder had at the same size after each doubling (Chaurasia & Culurciello 2017,
-    /// <https://arxiv.org/abs/1707.03718>), so that outlines and colours need not go through the narrow middle.
+    /// <https://arxiv.org/abs/1707.03718>), so that outlines need not go through the narrow middle. The first convolution
+    /// then has no norm after it, as in the U-Net: instance norm forgets a picture's colours, and this way they are passed on.
     pub skip: bool,
 }
 
@@ -96,9 +97,10 @@ pub struct Resnet {
 pub fn resnet(p: &Path, config: &Config) -> Resnet {
     let p = p / "model";
     let (width, kind) = (config.width, config.norm);
-    let normed = |i: i64, channels: (i64, i64), window: Window| {
+    let normed = |i: i64, channels: (i64, i64), window: Window, kind: Norm| {
         (conv(&(&p / i), channels, window, kind), norm(&(&p / (i + 1)), kind, channels.1))
     };
+    let first = if config.skip { Norm::None } else { kind };
     let half = Window { kernel: 3, stride: 2, padding: 1 };
     let wide = Window { kernel: 7, stride: 1, padding: 0 };
     let after = 10 + config.blocks as i64;
@@ -108,8 +110,8 @@ pub fn resnet(p: &Path, config: &Config) -> Resnet {
         (up, norm(&(&p / (i + 1)), kind, channels.1))
     };
     Resnet {
-        head: normed(1, (3, width), wide),
-        downs: [normed(4, (width, 2 * width), half), normed(7, (2 * width, 4 * width), half)],
+        head: normed(1, (3, width), wide, first),
+        downs: [normed(4, (width, 2 * width), half, kind), normed(7, (2 * width, 4 * width), half, kind)],
         blocks: (10..after).map(|i| Block::new(&(&p / i), 4 * width, config)).collect(),
         ups: [up(after, (4 * width, 2 * width)), up(after + 3, (2 * width, width))],
         tail: conv_with_bias(&(&p / (after + 7)), (width, 3), wide, true),

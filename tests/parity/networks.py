@@ -75,6 +75,7 @@ CASES = {
     "resnet_instance_resize": (resnet(8, 2, "instance", upsample="resize"), (2, 24, 32)),
     "resnet_none_resize": (resnet(8, 1, "none", upsample="resize"), (2, 32, 24)),
     "resnet_instance_skip": (resnet(8, 2, "instance", skip=True), (2, 24, 32)),
+    "resnet_batch_skip_resize": (resnet(4, 1, "batch", upsample="resize", skip=True), (3, 24, 32)),
     "unet_instance_5": (unet(8, 5, "instance"), (2, 64, 96)),
     "unet_batch_5": (unet(8, 5, "batch"), (3, 32, 64)),
     "unet_instance_2": (unet(4, 2, "instance"), (2, 24, 32)),

@@ -64,8 +64,9 @@ class ResnetGenerator(nn.Module):
     def __init__(self, width=64, blocks=9, norm="instance", dropout=False, upsample="transpose", skip=False):
         super().__init__()
         bias = has_bias(norm)
-        layers = [nn.ReflectionPad2d(3), nn.Conv2d(3, width, 7, bias=bias)]
-        layers += [norm_layer(norm, width), nn.ReLU()]
+        first = "none" if skip else norm
+        layers = [nn.ReflectionPad2d(3), nn.Conv2d(3, width, 7, bias=has_bias(first))]
+        layers += [norm_layer(first, width), nn.ReLU()]
         for c in (width, 2 * width):
             layers += [nn.Conv2d(c, 2 * c, 3, 2, 1, bias=bias), norm_layer(norm, 2 * c), nn.ReLU()]
         layers += [ResnetBlock(4 * width, norm, dropout) for _ in range(blocks)]
