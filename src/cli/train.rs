@@ -6,7 +6,7 @@ use clap::Parser;
 use indicatif::ProgressBar;
 
 use super::progress::{Counter, bar, in_words, say, tell, warn};
-use super::{Failure, print, thread_count};
+use super::{Failure, print, thread_count, warnings};
 use crate::data::condition::Known;
 use crate::device;
 use crate::nets::Graph;
@@ -136,7 +136,7 @@ fn next_command(plan: &Plan) -> String {
 /// The plan, before the first step: data, networks, device, length.
 fn tell_plan(plan: &Plan) -> Result<(), Failure> {
     let recipe = &plan.recipe;
-    for warning in &plan.warnings {
+    for warning in warnings::lines(&plan.warnings) {
         tell(format_args!("warning: {warning}"));
     }
     for ((space, name), side) in plan.domains.iter().zip(&plan.sides.datasets) {

@@ -260,6 +260,8 @@ fn conditions_that_a_folder_lacks_are_named() {
     let planned = |folder: &Path, recipe: &str| Plan::new(&request(&[folder], recipe), &|| {});
     let refused = |folder: &Path, recipe: &str| planned(folder, recipe).unwrap_err().to_string();
     assert!(refused(&red, "cgan-tiny").contains("no class folders in"));
+    assert!(refused(&red, "text-gan-tiny").contains("say the same, `a red square`: expected at least two"));
+    std::fs::write(red.join("1.txt"), "a square in red\n").unwrap();
     std::fs::remove_file(red.join("0.txt")).unwrap();
     let plan = planned(&red, "text-gan-tiny").unwrap();
     let warned: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();
