@@ -2,8 +2,11 @@
 
     asked.py words REAL MODEL   as many samples of every pair of eye and hair colour, 200 in all or some more; REAL is a
                                 folder of portraits with the metadata.jsonl that `translate demo-data` writes
-    asked.py digits REAL MODEL  500 samples, as many of each class; REAL has a folder for each class
-    asked.py any REAL MODEL     500 samples of a model that knows no classes: which classes they are read as
+    asked.py digits REAL MODEL  500 samples, as many of each class; REAL has a folder for each class. What is right in all
+                                of them may still be one picture a class, so their diversity is told too: the mean L2
+                                distance of two samples of a class, as a share of that of two real images
+    asked.py any REAL MODEL     500 samples of a model that knows no classes: which classes they are read as, and how
+                                sure the reader is of that
 
 A reader is a small convolutional network. That of words sees an attribute's pixels alone, those where the colours of
 real portraits depend on the attribute most; the others are black to it. No reader sees a sample before it is fitted; how
@@ -61,7 +64,8 @@ def fit(net, images, labels, epochs, decay=0.0, vary=lambda images: images):
 
 @torch.no_grad()
 def read(net, images):
-    return net(images).argmax(1)
+    """The probabilities of the classes, `[count, classes]`."""
+    return net(images).softmax(1)
 
 
 def dependence(images, labels):
@@ -91,8 +95,11 @@ class Reader:
     def seen(self, images):
         return images if self.mask is None else images * self.mask
 
-    def __call__(self, images):
+    def probabilities(self, images):
         return read(self.net, self.seen(torch.from_numpy(images).permute(0, 3, 1, 2))).numpy()
+
+    def __call__(self, images):
+        return self.probabilities(images).argmax(1)
 
 
 def noisy(images):
@@ -131,6 +138,11 @@ def words(args):
     print(f"both: as asked in {right.all(1).mean():.1%}")
 
 
+def distance(images):
+    """The mean L2 distance of two of the images."""
+    return torch.nn.functional.pdist(torch.from_numpy(images).flatten(1)).mean().item()
+
+
 def digits(args):
     names = sorted(folder.name for folder in args.real.iterdir() if folder.is_dir())
     files = [(file, label) for label, name in enumerate(names) for file in sorted((args.real / name).glob("*.png"))]
@@ -141,16 +153,20 @@ def digits(args):
     if args.model is None:
         return
     if args.what == "any":
-        found = reader(load(sample(args.program, args.model, args.count), 32))
-        counts = np.bincount(found, minlength=len(names))
+        found = reader.probabilities(load(sample(args.program, args.model, args.count), 32))
+        counts = np.bincount(found.argmax(1), minlength=len(names))
         print("read as", ", ".join(f"{name}: {count}" for name, count in zip(names, counts)))
+        sure, real = found.max(1).mean(), reader.probabilities(images[1::2]).max(1).mean()
+        print(f"mean confidence of the reader: {sure:.1%}, {real:.1%} on real images")
         return
     each = args.count // len(names)
-    found = reader(load(sample(args.program, args.model, each, "--label", names), 32)).reshape(-1, each)
-    right = (found == np.arange(len(names))[:, None]).mean(1)
-    for name, share in zip(names, right):
-        print(f"{name}: as asked in {share:.1%} of {each} samples")
-    print(f"all: as asked in {np.mean(right):.1%}")
+    drawn = load(sample(args.program, args.model, each, "--label", names), 32)
+    right = (reader(drawn).reshape(-1, each) == np.arange(len(names))[:, None]).mean(1)
+    drawn = drawn.reshape(-1, each, *drawn.shape[1:])
+    diverse = [distance(drawn[label]) / distance(images[labels == label]) for label in range(len(names))]
+    for name, share, diversity in zip(names, right, diverse):
+        print(f"{name}: as asked in {share:.1%} of {each} samples, diversity {diversity:.2f}")
+    print(f"all: as asked in {np.mean(right):.1%}, diversity {np.mean(diverse):.2f}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ mod progress;
 mod recipe;
 mod sample;
 mod train;
+mod warnings;
 
 use std::ffi::OsString;
 use std::fmt::{self, Display};

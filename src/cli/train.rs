@@ -1,16 +1,18 @@
 //! `translate train`: trains the networks of a recipe on its folders.
 
+use std::mem::{Discriminant, discriminant};
 use std::path::PathBuf;
 
 use clap::Parser;
 use indicatif::ProgressBar;
 
 use super::progress::{Counter, bar, in_words, say, tell, warn};
-use super::{Failure, print, thread_count};
+use super::{Failure, print, thread_count, warnings};
 use crate::data::condition::Known;
 use crate::device;
 use crate::nets::Graph;
-use crate::recipe::{Condition, Recipe, to_yaml};
+use crate::nets::encoder::TextEncoder;
+use crate::recipe::{Condition, Recipe, resolve, to_yaml};
 use crate::torch::guard;
 use crate::train::metrics::Tick;
 use crate::train::plan::{Plan, Request};
@@ -20,6 +22,18 @@ use crate::train::trainer::{Event, Outcome, Trainer};
 
 /// Hours of training on a CPU from which on a smaller recipe is named.
 const LONG_HOURS: f64 = 24.0;
+
+/// The shipped recipes that are made for a CPU, the first choice first.
+const FOR_CPUS: [&str; 8] = [
+    "cyclegan-small",
+    "pix2pix-tiny",
+    "dcgan-tiny",
+    "gan-tiny",
+    "wgan-gp-tiny",
+    "cgan-tiny",
+    "text-gan-tiny",
+    "text-gan-transformer-tiny",
+];
 
 /// Train on folders of images: translators between two, or a generator that draws more of one
 #[derive(Debug, Parser)]
@@ -136,7 +150,7 @@ fn next_command(plan: &Plan) -> String {
 /// The plan, before the first step: data, networks, device, length.
 fn tell_plan(plan: &Plan) -> Result<(), Failure> {
     let recipe = &plan.recipe;
-    for warning in &plan.warnings {
+    for warning in warnings::lines(&plan.warnings) {
         tell(format_args!("warning: {warning}"));
     }
     for ((space, name), side) in plan.domains.iter().zip(&plan.sides.datasets) {
@@ -254,38 +268,79 @@ impl Screen {
     }
 }
 
-/// The shipped recipe for a CPU that wants the same data.
+/// Of the shipped recipes for a CPU that want the same data, the one that is most like `recipe`.
 fn smaller_recipe(recipe: &Recipe) -> String {
-    let other = if recipe.data.paired {
-        "pix2pix-tiny"
-    } else if recipe.noise().is_none() {
-        "cyclegan-small"
-    } else {
-        match recipe.conditions.values().next() {
-            None => "dcgan-tiny",
-            Some(Condition::Label { .. }) => "cgan-tiny",
-            Some(Condition::Text { .. }) => "text-gan-tiny",
-        }
+    let fewer = "fewer `--set train.images=N`";
+    let wants = |recipe: &Recipe| {
+        let kinds = recipe.conditions.values().map(discriminant).collect::<Vec<_>>();
+        (recipe.spaces(), recipe.data.paired, recipe.noise().is_some(), kinds)
     };
-    format!(
-        "`-r {other} --run DIR` is made for a CPU and wants the same data; or fewer `--set train.images=N`"
-    )
+    let alike = |other: &Recipe| {
+        let (a, b) = (recipe.loss.adversarial, other.loss.adversarial);
+        let objective = u8::from(discriminant(&a) == discriminant(&b)) * 2
+            + u8::from(a.is_wasserstein() == b.is_wasserstein());
+        (encoders(recipe) == encoders(other), objective)
+    };
+    let shipped = FOR_CPUS.iter().rev().filter_map(|name| Some((name, resolve(name, &[]).ok()?)));
+    let same_data = shipped.filter(|(_, other)| wants(other) == wants(recipe));
+    // Of equals the last, which is the first of the list.
+    match same_data.max_by_key(|(_, other)| alike(other)) {
+        Some((name, _)) => {
+            format!("`-r {name} --run DIR` is made for a CPU and wants the same data; or {fewer}")
+        }
+        None => fewer.into(),
+    }
+}
+
+/// The kinds of networks that read captions.
+fn encoders(recipe: &Recipe) -> Vec<Discriminant<TextEncoder>> {
+    let of = |condition: &Condition| match condition {
+        Condition::Text { encoder, .. } => Some(discriminant(encoder)),
+        Condition::Label { .. } => None,
+    };
+    recipe.conditions.values().filter_map(of).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::{PRESETS, resolve};
+    use crate::recipe::PRESETS;
+
+    fn named(name: &str) -> String {
+        let text = smaller_recipe(&resolve(name, &[]).unwrap());
+        text.trim_start_matches("`-r ").split(' ').next().unwrap().to_string()
+    }
+
+    #[test]
+    fn the_smaller_recipe_is_of_the_same_kind() {
+        for (name, smaller) in [
+            ("cyclegan", "cyclegan-small"),
+            ("cyclegan-wgan-gp", "cyclegan-small"),
+            ("pix2pix", "pix2pix-tiny"),
+            ("gan", "gan-tiny"),
+            ("dcgan", "dcgan-tiny"),
+            ("sngan", "dcgan-tiny"),
+            ("wgan", "wgan-gp-tiny"),
+            ("wgan-gp", "wgan-gp-tiny"),
+            ("cgan", "cgan-tiny"),
+            ("text-gan", "text-gan-tiny"),
+            ("text-gan-transformer", "text-gan-transformer-tiny"),
+        ] {
+            assert_eq!(named(name), smaller, "{name}");
+        }
+        // None is missing in the list.
+        let tiny = PRESETS.iter().filter(|preset| preset.name.ends_with("-tiny"));
+        assert!(tiny.clone().all(|preset| named(preset.name) == preset.name));
+        assert!(tiny.count() >= 7);
+    }
 
     #[test]
     fn the_smaller_recipe_wants_the_same_data() {
         for preset in PRESETS {
             let recipe = resolve(preset.name, &[]).unwrap();
-            let text = smaller_recipe(&recipe);
-            let name = text.trim_start_matches("`-r ").split(' ').next().unwrap();
-            let smaller = resolve(name, &[]).unwrap();
+            let smaller = resolve(&named(preset.name), &[]).unwrap();
             let wants = |recipe: &Recipe| {
-                let kinds = recipe.conditions.values().map(std::mem::discriminant).collect::<Vec<_>>();
+                let kinds = recipe.conditions.values().map(discriminant).collect::<Vec<_>>();
                 (recipe.spaces(), recipe.data.paired, recipe.noise().is_some(), kinds)
             };
             assert_eq!(wants(&smaller), wants(&recipe), "{}", preset.name);

@@ -7,6 +7,7 @@ pub mod dataset;
 pub mod decode;
 pub mod encode;
 pub mod grid;
+pub mod left_out;
 pub mod loader;
 pub mod noise;
 pub mod pairs;

@@ -87,13 +87,24 @@ impl Objective {
     /// distance W in units of the images. For [`Wgan`](Self::Wgan) that is up to a constant which the clip decides, and
     /// a penalty of weight λ lets the best slope be 1 + W/2λ, so that the estimate tends to W + W²/2λ: compare within
     /// one recipe.
+    ///
+    /// A single batch's estimate of the Jensen–Shannon divergence may lie below 0: means of several are for
+    /// [`bounded`](Self::bounded). With a matching-aware discriminator the estimate reads low: it learns with fakes at
+    /// half the weight, the other half being real images with a wrong condition, and so is not the best judge of fakes.
     pub fn divergence(self, loss: &Tensor) -> Option<Tensor> {
         match self {
-            // At the optimum the loss is log 4 − 2 JS; a discriminator worse than a coin bounds nothing.
-            Self::Minimax {} | Self::NonSaturating {} => Some((LN_2 - loss * 0.5).clamp_min(0.0)),
+            // At the optimum the loss is log 4 − 2 JS.
+            Self::Minimax {} | Self::NonSaturating {} => Some(LN_2 - loss * 0.5),
             Self::Wgan { .. } | Self::WganGp { .. } => Some(-loss),
             Self::Lsgan {} | Self::Hinge {} => None,
         }
+    }
+
+    /// The mean of many [`divergence`](Self::divergence)s as a bound: a discriminator that is worse than a coin bounds
+    /// nothing. Bounding each of them instead would lift the mean wherever it is near 0.
+    pub fn bounded(self, mean: f64) -> f64 {
+        // Not `max`, which would turn NaN into 0.
+        if self.saturates() && mean < 0.0 { 0.0 } else { mean }
     }
 
     /// Whether it is a Wasserstein objective, whose [`divergence`](Self::divergence) does not saturate.
@@ -189,10 +200,22 @@ mod tests {
                 }
                 _ => {
                     assert!((apart.unwrap() - LN_2).abs() < 1e-6, "{apart:?}");
-                    assert_eq!((level, wrong), (Some(0.0), Some(0.0)), "a bound below zero says nothing");
+                    // Means of softplus(−40), nothing, and of softplus(40), which is 40.
+                    for (got, loss) in [(level, 40.0), (wrong, 80.0)] {
+                        assert!((got.unwrap() - (LN_2 - loss / 2.0)).abs() < 1e-5, "{got:?}");
+                    }
                 }
             }
             assert_eq!(objective.saturates(), apart.is_some_and(|value| value < 1.0));
+        }
+    }
+
+    #[test]
+    fn only_a_mean_that_bounds_nothing_is_cut() {
+        for objective in all() {
+            let least = if objective.saturates() { 0.0 } else { -0.1 };
+            assert_eq!((objective.bounded(-0.1), objective.bounded(0.1)), (least, 0.1), "{objective:?}");
+            assert!(objective.bounded(f64::NAN).is_nan());
         }
     }
 

@@ -18,7 +18,7 @@ const HOLE: f64 = 0.5;
 pub enum Augmentation {
     /// Brightness by up to ±0.5, saturation from 0 to 2 times, contrast from 0.5 to 1.5 times.
     Color,
-    /// Moved by up to an eighth in each direction, with black (0, the middle of the range) coming in.
+    /// Moved by up to an eighth in each direction, with mid-grey (0, the middle of the range) coming in.
     Translation,
     /// A square of half the side, anywhere, set to 0.
     Cutout,

@@ -151,13 +151,8 @@ impl Net for Discriminator {
             ys = leaky_relu(&norm.forward(&conv.forward(&ys, train), train));
         }
         let verdict = self.tail.forward(&ys, train);
-        match (&self.projection, condition) {
-            (Some(projection), Some(condition)) => {
-                // Divided by the root of the pixels, a sum over them is as long as the map that the verdict is made of.
-                let summed = ys.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float) / 4;
-                verdict + projection.forward(&summed, condition, train)
-            }
-            _ => verdict,
-        }
+        // Divided by the root of the pixels, a sum over them is as long as the map that the verdict is made of.
+        let summed = || ys.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float) / 4;
+        Projection::add_to(self.projection.as_ref(), verdict, summed, condition, train)
     }
 }

@@ -263,10 +263,18 @@ impl Projection {
         judged.condition.map(|width| Self(Linear::new(p, (width, features), false, judged)))
     }
 
-    /// Features `[batch, channels]` and an encoded condition `[batch, width]` to `[batch, 1, 1, 1]`.
-    pub fn forward(&self, features: &Tensor, condition: &Tensor, train: bool) -> Tensor {
-        let product = (features * self.0.forward(condition, train)).sum_dim_intlist(1i64, true, Kind::Float);
-        product.unsqueeze(-1).unsqueeze(-1)
+    /// The verdict `[batch, 1, 1, 1]` on images of `features` `[batch, channels]`, which are asked for only where they are
+    /// needed; with the product in it where there is an encoded condition `[batch, width]`.
+    pub fn add_to(
+        this: Option<&Self>,
+        verdict: Tensor,
+        features: impl FnOnce() -> Tensor,
+        condition: Option<&Tensor>,
+        train: bool,
+    ) -> Tensor {
+        let (Some(projection), Some(condition)) = (this, condition) else { return verdict };
+        let product = features() * projection.0.forward(condition, train);
+        verdict + product.sum_dim_intlist(1i64, true, Kind::Float).unsqueeze(-1).unsqueeze(-1)
     }
 }
 

@@ -192,9 +192,6 @@ impl Net for Discriminator {
         }
         let summed = ys.relu().sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float);
         let verdict = self.tail.forward(&summed, train).unsqueeze(-1).unsqueeze(-1);
-        match (&self.projection, condition) {
-            (Some(projection), Some(condition)) => verdict + projection.forward(&summed, condition, train),
-            _ => verdict,
-        }
+        Projection::add_to(self.projection.as_ref(), verdict, || summed, condition, train)
     }
 }

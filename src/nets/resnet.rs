@@ -138,7 +138,8 @@ impl Net for Resnet {
         for ((up, norm), before) in self.ups.iter().zip(before.iter().rev()) {
             ys = norm.forward(&up.forward(&ys), train).relu_();
             if self.skip {
-                ys = ys + before;
+                // Not in place: the slope of the ReLU is read off its result.
+                ys = &ys + before;
             }
         }
         let ys = reflect(&ys, 3).apply(&self.tail);

@@ -173,6 +173,16 @@ impl From<DiscriminatorNet> for Discriminator {
 }
 
 impl DiscriminatorNet {
+    /// Its `kind` in a recipe.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Patch(_) => "patch",
+            Self::Pixel(_) => "pixel",
+            Self::Dcgan(_) => "dcgan",
+            Self::Residual(_) => "residual",
+        }
+    }
+
     /// Whether an image's verdicts depend on that image alone.
     pub const fn is_per_image(&self) -> bool {
         match self {

@@ -163,7 +163,7 @@ impl Recipe {
             };
             let whole = judge.net.judges_whole();
             let expected = "`dcgan` or `residual`: only discriminators of whole images take a condition";
-            check(whole, &format!("discriminators.{name}.net.kind"), &"another", expected)?;
+            check(whole, &format!("discriminators.{name}.net.kind"), &judge.net.kind(), expected)?;
             for (generator, arrow) in self.generators.iter().filter(|(_, arrow)| arrow.to == *space) {
                 let expected = format!("`z`: `{field}` is for what is drawn from noise");
                 let from = format!("generators.{generator}.from");
@@ -173,7 +173,7 @@ impl Recipe {
             check(pool == 0, "loss.pool", &pool, "0: older fakes would be shown with new conditions")?;
             match condition {
                 Condition::Label { width, .. } => {
-                    check((1..=1024).contains(width), &format!("{field}.width"), width, "1 to 1024")?;
+                    check_whole(&format!("{field}.width"), *width, WIDTHS)?;
                 }
                 Condition::Text { encoder, .. } => {
                     if let Some((part, value, expected)) = encoder.problem() {
@@ -187,16 +187,17 @@ impl Recipe {
 
     fn validate_data(&self) -> Result<(), Invalid> {
         let data = &self.data;
-        let stride = self.generators.values().map(|arrow| arrow.net.stride()).max().unwrap_or(1);
-        let least = self.generators.values().map(|arrow| arrow.net.least_size()).max().unwrap_or(1);
-        let fits = data.size.is_multiple_of(stride) && data.size >= least && data.size <= 4096;
-        let expected = format!("a multiple of {stride} (the generators' stride) from {least} to 4096");
-        check(fits, "data.size", &data.size, &expected)?;
+        // First, as it says more than a stride of 1 does.
         let whole = self.generators.values().any(|arrow| arrow.net.noise().is_some())
             || self.discriminators.values().any(|judge| judge.net.judges_whole());
         let power = data.size.is_power_of_two() && dcgan::SIZES.contains(&data.size);
         let expected = "16, 32, 64, 128 or 256, which `dcgan` and `residual` take";
         check(!whole || power, "data.size", &data.size, expected)?;
+        let stride = self.generators.values().map(|arrow| arrow.net.stride()).max().unwrap_or(1);
+        let least = self.generators.values().map(|arrow| arrow.net.least_size()).max().unwrap_or(1);
+        let fits = data.size.is_multiple_of(stride) && data.size >= least && data.size <= 4096;
+        let expected = format!("a multiple of {stride} (the generators' stride) from {least} to 4096");
+        check(fits, "data.size", &data.size, &expected)?;
         for (space, discriminator) in &self.discriminators {
             let least = discriminator.net.least_size();
             let expected =
@@ -210,8 +211,12 @@ impl Recipe {
 
 /// A whole number of a network's section.
 fn check_net(field: &str, part: &str, value: i64, range: RangeInclusive<i64>) -> Result<(), Invalid> {
+    check_whole(&format!("{field}.net.{part}"), value, range)
+}
+
+fn check_whole(field: &str, value: i64, range: RangeInclusive<i64>) -> Result<(), Invalid> {
     let expected = format!("{} to {}", range.start(), range.end());
-    check(range.contains(&value), &format!("{field}.net.{part}"), &value, &expected)
+    check(range.contains(&value), field, &value, &expected)
 }
 
 impl GeneratorNet {
@@ -258,5 +263,31 @@ impl DiscriminatorNet {
                 check_net(field, "width", *width, WIDTHS)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::recipe::resolve;
+
+    fn refused(recipe: &str, set: &str) -> String {
+        resolve(recipe, &[set.to_string()]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn sizes_are_named_that_are_taken() {
+        for size in ["8", "48", "512"] {
+            let text = refused("dcgan-tiny", &format!("data.size={size}"));
+            let expected = format!("`data.size` is `{size}`; expected 16, 32, 64, 128 or 256");
+            assert!(text.contains(&expected), "{text}");
+        }
+        let text = refused("cyclegan-small", "data.size=50");
+        assert!(text.contains("expected a multiple of 4 "), "{text}");
+    }
+
+    #[test]
+    fn a_discriminator_that_takes_no_condition_is_named() {
+        let text = refused("cgan-tiny", "discriminators.x.net.kind=patch");
+        assert!(text.contains("`discriminators.x.net.kind` is `patch`; expected `dcgan` or"), "{text}");
     }
 }

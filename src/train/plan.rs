@@ -321,8 +321,7 @@ fn find_pairs(datasets: &[Arc<Dataset>], warnings: &mut Vec<Warning>) -> Result<
     if pairs.is_empty() {
         return Err(PlanError::NoPairs { x: x.root().into(), y: y.root().into() });
     }
-    let reason = "no image of the same stem on the other side to pair it with";
-    warnings.extend(alone.into_iter().map(|path| Warning::Skipped { path, reason: reason.into() }));
+    warnings.extend(alone.into_iter().map(Warning::LeftOut));
     Ok(Arc::new(pairs))
 }
 
@@ -361,7 +360,7 @@ fn open_sides(
             warnings.extend(small_classes(&side, domain));
             conditioned.insert(*space, side);
         }
-        warnings.extend(left_out.into_iter().map(|s| Warning::Skipped { path: s.path, reason: s.reason }));
+        warnings.extend(left_out.into_iter().map(Warning::LeftOut));
         let skipped = side.skipped().iter().cloned();
         warnings.extend(skipped.map(|s| Warning::Skipped { path: s.path, reason: s.reason }));
         let upright = side.upright();

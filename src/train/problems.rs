@@ -7,6 +7,7 @@ use super::state::RestoreError;
 use crate::data::condition::ConditionError;
 use crate::data::dataset::DatasetError;
 use crate::data::encode::EncodeError;
+use crate::data::left_out::LeftOut;
 use crate::data::loader::LoaderError;
 use crate::data::scan::ScanError;
 use crate::recipe::RecipeError;
@@ -226,6 +227,8 @@ pub enum Warning {
         /// Why.
         reason: String,
     },
+    /// Something that can be read but not used.
+    LeftOut(LeftOut),
     /// A side with a single image.
     OneImage {
         /// Its domain.
@@ -285,6 +288,7 @@ impl std::fmt::Display for Warning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Skipped { path, reason } => write!(f, "skipped `{}`: {reason}", path.display()),
+            Self::LeftOut(left) => write!(f, "left out {left}"),
             Self::OneImage { domain } => write!(
                 f,
                 "`{domain}` has one image only: its discriminator can learn it by heart\nhint: a hundred or more work better"

@@ -235,7 +235,10 @@ impl Trainer {
     }
 
     fn tick(&mut self, lap: &Lap, fidelity: IndexMap<String, Fidelity>) -> Result<Tick, TrainError> {
-        let losses = guard(&device::name(self.device), || self.state.meter.take())?;
+        let mut losses = guard(&device::name(self.device), || self.state.meter.take())?;
+        for (_, mean) in losses.iter_mut().filter(|(name, _)| name.starts_with("divergence.")) {
+            *mean = self.recipe.loss.adversarial.bounded(*mean);
+        }
         let batch = self.recipe.train.batch as u64;
         let images = self.state.steps * batch;
         let seconds = lap.since.elapsed().as_secs_f64();

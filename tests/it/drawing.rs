@@ -12,11 +12,14 @@ const SMALL: [&str; 8] = [
     "train.batch=4",
     "data.size=16",
     "data.load_size=16",
-    "sample.count=2",
+    "sample.count=3",
     "sample.every=8",
     "checkpoint.every=8",
     "generators.z_to_x.net.noise=5",
 ];
+
+/// A generator whose pictures differ from the first step on, as batch norm's are nearly flat before its statistics settle.
+const CONTRAST: [&str; 2] = ["generators.z_to_x.net.width=4", "generators.z_to_x.net.norm=instance"];
 
 fn translate(args: &[&str]) -> Result<u8, translate::cli::Failure> {
     translate::cli::run_on(["translate"].iter().chain(args))
@@ -44,8 +47,8 @@ fn a_folder_becomes_a_model_that_draws_the_same_pictures_for_the_same_seed() {
     train.extend(SMALL.iter().chain(&sets).flat_map(|set| ["--set", set]));
     assert_eq!(translate(&train).unwrap(), 0);
     let grid = image::open(run.join("samples/000000016.png")).unwrap();
-    // Two pictures of 16 in a row, 2 pixels after each and 2 before the group; rows likewise.
-    assert_eq!((grid.width(), grid.height()), (38, 38));
+    // A square of three by three pictures of 16, 2 pixels after each and 2 before the group; rows likewise.
+    assert_eq!((grid.width(), grid.height()), (56, 56));
 
     let sample = |out: &Path, more: &[&str]| {
         let args = ["sample", text(&run), "-o", text(out), "--device", "cpu"];
@@ -187,6 +190,29 @@ fn colours(root: &Path) {
     }
 }
 
+/// The rows of a run's grid of three columns, without the white between them; as many as there should be.
+fn rows_of_grid(run: &Path, images: u64, count: u32) -> Vec<Vec<u8>> {
+    let grid = image::open(run.join(format!("samples/{images:09}.png"))).unwrap().into_rgb8();
+    assert_eq!(grid.dimensions(), (3 * 18 + 2, count * 18 + 2));
+    let row = |i: u32| image::imageops::crop_imm(&grid, 0, 2 + 18 * i, 56, 16).to_image().into_raw();
+    (0..count).map(row).collect()
+}
+
+/// At this rate no picture changes by training, and with a norm of each image by itself by nothing else.
+#[test]
+fn every_grid_of_a_run_is_of_the_same_noise() {
+    let folder = tempfile::tempdir().unwrap();
+    let (squares, run) = (folder.path().join("squares"), folder.path().join("run"));
+    colours(&squares);
+    let mut train = vec!["train", text(&squares), "-r", "cgan-tiny", "--run", text(&run), "--device", "cpu"];
+    let sets = [CONTRAST[0], CONTRAST[1], "discriminators.x.net.width=4", "optim.lr=1e-9"];
+    train.extend(SMALL.iter().chain(&sets).flat_map(|set| ["--set", set]));
+    assert_eq!(translate(&train).unwrap(), 0);
+    let [first, second, last] = [0, 8, 16].map(|images| rows_of_grid(&run, images, 2));
+    assert!(first == second && second == last);
+    assert!(first[0] != first[1]);
+}
+
 #[test]
 fn classes_and_captions_can_be_asked_for() {
     let folder = tempfile::tempdir().unwrap();
@@ -198,12 +224,16 @@ fn classes_and_captions_can_be_asked_for() {
     ] {
         let (squares, run) = (at("squares"), at(recipe));
         let mut train = vec!["train", text(&squares), "-r", recipe, "--run", text(&run), "--device", "cpu"];
-        let sets = ["generators.z_to_x.net.width=4", "discriminators.x.net.width=4"];
+        let sets = [CONTRAST[0], CONTRAST[1], "discriminators.x.net.width=4"];
         train.extend(SMALL.iter().chain(&sets).flat_map(|set| ["--set", set]));
         assert_eq!(translate(&train).unwrap(), 0, "{recipe}");
-        // One row for each class, or for each of two captions.
-        let grid = image::open(run.join("samples/000000016.png")).unwrap();
-        assert_eq!((grid.width(), grid.height()), (38, 38), "{recipe}");
+        // One row for each class; or for the captions of images 0, 2 and 5, which are blue, blue and red.
+        let rows = rows_of_grid(&run, 16, if recipe == "cgan-tiny" { 2 } else { 3 });
+        assert!(rows[0] != rows[rows.len() - 1], "{recipe}: what a row is for must matter");
+        assert!(
+            rows.len() == 2 || rows[0] == rows[1],
+            "{recipe}: equal captions, and the same noise in each row"
+        );
 
         let sample = |out: &Path, more: &[&str]| {
             let args = ["sample", text(&run), "-o", text(out), "-n", "3", "--device", "cpu"];
@@ -260,6 +290,8 @@ fn conditions_that_a_folder_lacks_are_named() {
     let planned = |folder: &Path, recipe: &str| Plan::new(&request(&[folder], recipe), &|| {});
     let refused = |folder: &Path, recipe: &str| planned(folder, recipe).unwrap_err().to_string();
     assert!(refused(&red, "cgan-tiny").contains("no class folders in"));
+    assert!(refused(&red, "text-gan-tiny").contains("say the same, `a red square`: expected at least two"));
+    std::fs::write(red.join("1.txt"), "a square in red\n").unwrap();
     std::fs::remove_file(red.join("0.txt")).unwrap();
     let plan = planned(&red, "text-gan-tiny").unwrap();
     let warned: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();

@@ -13,5 +13,6 @@ mod objectives;
 mod python;
 mod recipes;
 mod resume;
+mod runs;
 mod step;
 mod theory;

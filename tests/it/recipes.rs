@@ -19,7 +19,12 @@ const STEPS: u64 = 4;
 
 /// The recipe with networks and images as small as they can be.
 fn small(name: &str) -> Recipe {
-    let mut recipe = resolve(name, &[]).unwrap();
+    small_with(name, &[])
+}
+
+fn small_with(name: &str, sets: &[&str]) -> Recipe {
+    let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+    let mut recipe = resolve(name, &sets).unwrap();
     recipe.data.size = SIZE;
     recipe.data.load_size = SIZE;
     recipe.train.batch = 2;
@@ -195,15 +200,11 @@ fn cyclegan_trains_by_every_objective() {
     }
 }
 
-/// Real images with another caption count as fakes: the discriminator's term is
+/// Real images with another condition count as fakes: the discriminator's term is
 /// softplus(−D(real, its own)) + the mean of softplus(D(fake, its own)) and softplus(D(real, another)).
-#[test]
-fn a_matching_aware_discriminator_refuses_wrong_captions() {
-    let mut recipe = small("text-gan");
-    // Its vectors move with every call, and the calls here are not those of the step.
-    recipe.discriminators[&Space::X].spectral_norm = false;
-    let mut state = State::new(&recipe, &known(&recipe), Device::Cpu).unwrap();
-    let input = input(&recipe, 0);
+fn check_matching_aware(recipe: &Recipe) {
+    let mut state = State::new(recipe, &known(recipe), Device::Cpu).unwrap();
+    let input = input(recipe, 0);
     let (real, noise) = (&input.samples[&Space::X], &input.samples[&Space::Z]);
     let (right, wrong) = (&input.conditions[&Space::X], &input.mismatched[&Space::X]);
     assert_ne!(right, wrong);
@@ -211,7 +212,7 @@ fn a_matching_aware_discriminator_refuses_wrong_captions() {
     let [own, fake, other] = tch::no_grad(|| {
         let drawn = graph.generators["z_to_x"].net.forward_given(noise, Some(right), true);
         let judge = &graph.discriminators[&Space::X].net;
-        let judged = |images: &Tensor, text: &Tensor| judge.forward_given(images, Some(text), true);
+        let judged = |images: &Tensor, condition: &Tensor| judge.forward_given(images, Some(condition), true);
         [judged(real, right), judged(&drawn, right), judged(real, wrong)]
     });
     assert_ne!(own, other);
@@ -219,4 +220,28 @@ fn a_matching_aware_discriminator_refuses_wrong_captions() {
     let expected = softplus(-own) + f64::midpoint(softplus(fake), softplus(other));
     let got = state.step.run(&input).unwrap()["discriminator.x"].double_value(&[]);
     assert!((got - expected).abs() < 1e-5, "{got}, not {expected}");
+}
+
+/// Spectral norm's vectors move with every call, and the calls of the test are not those of the step.
+#[test]
+fn a_matching_aware_discriminator_refuses_wrong_captions() {
+    let sets = ["discriminators.x.net.norm=none", "discriminators.x.spectral_norm=false"];
+    let recipe = small_with("text-gan", &sets);
+    assert!(recipe.discriminators[&Space::X].net.is_per_image(), "one call for all");
+    check_matching_aware(&recipe);
+}
+
+#[test]
+fn a_matching_aware_discriminator_with_batch_norm_refuses_wrong_classes() {
+    let recipe = small_with(
+        "cgan-tiny",
+        &[
+            "conditions.x.matching_aware=true",
+            "discriminators.x.net.norm=batch",
+            "discriminators.x.augment=[]",
+            "discriminators.x.spectral_norm=false",
+        ],
+    );
+    assert!(!recipe.discriminators[&Space::X].net.is_per_image(), "a call for each");
+    check_matching_aware(&recipe);
 }

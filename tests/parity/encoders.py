@@ -4,7 +4,8 @@
 encoder's settings. `FOLDER/encoder_<case>.npz` holds, float32 but for the condition:
 
 - `w.<name>`: the weights
-- `condition`: int64, labels `[batch]` or tokens `[batch, length]`; `y`: the vectors `[batch, width]`
+- `condition`: int64, labels `[batch]` or tokens `[batch, length]`; `y`: the vectors `[batch, width]`, those of captions
+  normalised over the width, all divided by its root
 - `gy`: a random cotangent of y; `g.<name>`: the gradients of sum(y·gy)
 - `gg.<name>`: those of the sum of all squares of these gradients, which is how a gradient penalty differentiates.
   Weights that it does not depend on are left out
@@ -15,6 +16,7 @@ import json
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.rnn import pack_padded_sequence
 
@@ -93,7 +95,10 @@ def compute(kind, entries, settings):
         if kind != "label":
             net.embedding.weight[0] = 0
     condition = conditions(kind, entries)
-    y = net(condition) / settings["embedding_dim" if kind == "label" else "width"] ** 0.5
+    y = net(condition)
+    if kind != "label":
+        y = F.layer_norm(y, (y.shape[1],))
+    y = y / y.shape[1] ** 0.5
     gy = torch.randn_like(y)
     names, weights = zip(*net.named_parameters())
     first = torch.autograd.grad((y * gy).sum(), weights, create_graph=True)

@@ -2,7 +2,6 @@
 //! text files beside the images. The first of the three that is there is the only one that is read.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -10,7 +9,8 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::Value;
 
 use super::ConditionError;
-use crate::data::scan::{ImageFolder, Skipped};
+use crate::data::left_out::LeftOut;
+use crate::data::scan::ImageFolder;
 
 const JSONL_LINE: &str = r#"an object like `{"file_name": "a.png", "text": "a red car"}`"#;
 const CSV_HEADER: &str = "a first line with the columns `file_name` and `text`, separated by commas";
@@ -24,12 +24,17 @@ pub struct Captions {
     pub of: HashMap<PathBuf, Vec<String>>,
     /// Entries that were left out, in their order, then images that no entry names, in the folder's order. Without a
     /// metadata file both are in the folder's order.
-    pub problems: Vec<Skipped>,
+    pub problems: Vec<LeftOut>,
 }
 
 impl Captions {
-    fn leave_out(&mut self, path: PathBuf, reason: impl Into<String>) {
-        self.problems.push(Skipped { path, reason: reason.into() });
+    fn leave_out(&mut self, path: &Path, reason: impl Into<String>) {
+        self.problems.push(LeftOut { what: format!("`{}`", path.display()), reason: reason.into() });
+    }
+
+    fn leave_line_out(&mut self, path: &Path, entry: &Entry, reason: &str) {
+        let what = format!("line {} of `{}` (`{}`)", entry.line, path.display(), entry.file_name);
+        self.problems.push(LeftOut { what, reason: reason.into() });
     }
 }
 
@@ -89,26 +94,25 @@ fn gather(folder: &ImageFolder, name: &str, entries: Vec<Entry>) -> Captions {
     let path = folder.root.join(name);
     let files: HashSet<&Path> = folder.files.iter().map(PathBuf::as_path).collect();
     let mut captions = Captions::default();
-    for Entry { line, file_name, text } in entries {
-        let Some(file) = inside(&file_name).filter(|file| files.contains(file.as_path())) else {
-            let reason = format!(
-                "line {line} names `{file_name}`, which is not there: expected an image's path relative to this folder"
-            );
-            captions.leave_out(path.clone(), reason);
+    for entry in entries {
+        let Some(file) = inside(&entry.file_name).filter(|file| files.contains(file.as_path())) else {
+            let reason = "no such image, expected a path relative to this folder in `file_name`";
+            captions.leave_line_out(&path, &entry, reason);
             continue;
         };
         // An image whose only text is empty counts as named, so that one mistake is told once.
         let texts = captions.of.entry(file).or_default();
-        if has_words(&text) {
-            texts.push(text.trim().to_owned());
+        if has_words(&entry.text) {
+            texts.push(entry.text.trim().to_owned());
         } else {
-            let reason = format!("line {line} has no words for `{file_name}`: expected a caption in `text`");
-            captions.leave_out(path.clone(), reason);
+            captions.leave_line_out(&path, &entry, "no words, expected a caption in `text`");
         }
     }
-    for file in folder.files.iter().filter(|file| !captions.of.contains_key(*file)) {
-        let reason = format!("no caption, expected a line in `{name}` with its `file_name`");
-        captions.problems.push(Skipped { path: folder.root.join(file), reason });
+    for file in &folder.files {
+        if !captions.of.contains_key(file) {
+            let reason = format!("no caption, expected a line in `{name}` with its `file_name`");
+            captions.leave_out(&folder.root.join(file), reason);
+        }
     }
     captions.of.retain(|_, texts| !texts.is_empty());
     captions
@@ -179,16 +183,16 @@ fn text_files(folder: &ImageFolder) -> Result<Captions, ConditionError> {
                 let lines = text.lines().filter(|line| has_words(line));
                 let texts: Vec<String> = lines.map(|line| line.trim().to_owned()).collect();
                 if texts.is_empty() {
-                    captions.leave_out(path, "no words in it, expected one caption a line");
+                    captions.leave_out(&path, "no words in it, expected one caption a line");
                 } else {
                     captions.of.insert(file.clone(), texts);
                 }
             }
             Ok(None) => {
-                let name = path.file_name().unwrap_or(OsStr::new("")).display();
-                captions.leave_out(image, format!("no caption, expected one in `{name}` beside it"));
+                let reason = "no caption, expected one beside it in a text file of the same name, as `a.txt` for `a.png`";
+                captions.leave_out(&image, reason);
             }
-            Err(error) => captions.leave_out(path, error.to_string()),
+            Err(error) => captions.leave_out(&path, error.to_string()),
         }
     }
     if found { Ok(captions) } else { Err(ConditionError::NoCaptions { root: folder.root.clone() }) }

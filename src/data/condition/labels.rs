@@ -5,7 +5,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::ConditionError;
-use crate::data::scan::{ImageFolder, Skipped};
+use crate::data::left_out::LeftOut;
+use crate::data::scan::ImageFolder;
 
 /// The classes of a folder's images.
 #[derive(Debug, Clone)]
@@ -15,7 +16,7 @@ pub struct Labels {
     /// The class of each image, as a place in `names`, by its path relative to the folder.
     pub of: HashMap<PathBuf, u32>,
     /// Images right in the folder, which have no class, in the folder's order.
-    pub alone: Vec<Skipped>,
+    pub alone: Vec<LeftOut>,
 }
 
 /// The classes of the images of `folder`; class folders without images do not count.
@@ -29,8 +30,8 @@ pub fn labels(folder: &ImageFolder) -> Result<Labels, ConditionError> {
         let path = folder.root.join(file);
         match class_folder(file) {
             None => {
-                let reason = format!("in no class folder, expected `<class>/{}`", file.display());
-                alone.push(Skipped { path, reason });
+                let reason = "in no class folder, expected `<class>/<image>`";
+                alone.push(LeftOut { what: format!("`{}`", path.display()), reason: reason.into() });
             }
             Some(class) => {
                 let path = folder.root.join(class);
@@ -96,7 +97,7 @@ mod tests {
         let alone: Vec<String> = labels.alone.iter().map(ToString::to_string).collect();
         let at = folder.root.display();
         let expected = ["c.jpg", "z.png"]
-            .map(|file| format!("`{at}/{file}`: in no class folder, expected `<class>/{file}`"));
+            .map(|file| format!("`{at}/{file}`: in no class folder, expected `<class>/<image>`"));
         assert_eq!(alone, expected);
     }
 

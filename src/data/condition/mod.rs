@@ -16,7 +16,7 @@ pub use labels::{Labels, labels};
 pub use side::{Conditioned, Conditions, Known, Reading};
 pub use vocabulary::{MAX_WORDS, TextError, UnknownWord, Vocabulary, quoted};
 
-use super::scan::Skipped;
+use super::left_out::LeftOut;
 
 /// Why a folder of images has no conditions to train on.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +76,19 @@ pub enum ConditionError {
         /// How many problems were found.
         problems: usize,
         /// The first of them.
-        first: Skipped,
+        first: LeftOut,
+    },
+    /// There is nothing to tell a right caption from a wrong one by.
+    #[error(
+        "all captions in folder `{}` say the same, `{caption}`: expected at least two that differ, so write what tells \
+         its images apart or train without captions",
+        root.display()
+    )]
+    OneCaption {
+        /// The folder.
+        root: PathBuf,
+        /// What they say.
+        caption: String,
     },
     /// A metadata file that cannot be read.
     #[error("cannot read captions from `{}`: {source}", path.display())]

@@ -10,8 +10,9 @@ use tch::Tensor;
 
 use super::{ConditionError, Vocabulary, captions, labels};
 use crate::data::dataset::Dataset;
+use crate::data::left_out::LeftOut;
 use crate::data::loader::spread;
-use crate::data::scan::{ImageFolder, Skipped};
+use crate::data::scan::ImageFolder;
 use crate::random::{Purpose, stream, uniform_below};
 use crate::recipe::{Condition, Space};
 
@@ -65,11 +66,11 @@ impl Reading {
     /// Reads the conditions of `folder`, and leaves only the files there that have one; the others go to `left_out`.
     ///
     /// # Errors
-    /// The folder has none of this kind.
+    /// The folder has none of this kind, or only one for all of its images.
     pub fn new(
         condition: &Condition,
         folder: &mut ImageFolder,
-        left_out: &mut Vec<Skipped>,
+        left_out: &mut Vec<LeftOut>,
     ) -> Result<Self, ConditionError> {
         let reading = match condition {
             Condition::Label { .. } => {
@@ -82,8 +83,15 @@ impl Reading {
                 let found = captions(folder)?;
                 left_out.extend(found.problems);
                 let vocabulary = Vocabulary::new(found.of.values().flatten().map(String::as_str));
-                let tokens = |texts: Vec<String>| texts.iter().map(|text| vocabulary.tokens(text)).collect();
-                let of = found.of.into_iter().map(|(file, texts)| (file, tokens(texts))).collect();
+                let tokens = |texts: &Vec<String>| texts.iter().map(|text| vocabulary.tokens(text)).collect();
+                let of: HashMap<_, Vec<_>> =
+                    found.of.iter().map(|(file, texts)| (file.clone(), tokens(texts))).collect();
+                let mut all = of.values().flatten();
+                let first = all.next();
+                if all.all(|other| Some(other) == first) {
+                    let caption = found.of.into_values().flatten().min().unwrap_or_default();
+                    return Err(ConditionError::OneCaption { root: folder.root.clone(), caption });
+                }
                 Self { known: Known::Words(vocabulary), of }
             }
         };
@@ -117,7 +125,8 @@ impl Conditioned {
     /// Likewise, but of other images, so that each says something else than is true (Reed et al. 2016,
     /// <https://arxiv.org/abs/1605.05396>). Of some random ones that which is the fewest words away from the truth, as a
     /// caption that is wrong in everything can be told by its plainest word alone (hard negatives, Faghri et al. 2018,
-    /// <https://arxiv.org/abs/1707.05612>).
+    /// <https://arxiv.org/abs/1707.05612>). One class is as far as another. Where nearly all images share their captions
+    /// the true one may be drawn.
     pub fn draw_mismatched(&self, seed: u64, first: u64, items: &[usize]) -> Tensor {
         let mismatched = |((sample, item), right): ((u64, &usize), Vec<i64>)| {
             let mut rng = stream(seed, Purpose::Mismatch, sample);
@@ -127,9 +136,15 @@ impl Conditioned {
             };
             let first = draw();
             let all = iter::once(first.clone()).chain((1..TRIES).map(|_| draw()));
-            let wrong = all.filter(|condition| !self.of[*item].contains(condition)).take(NEAR);
-            // Of equals the first.
-            wrong.min_by_key(|wrong| strsim::generic_levenshtein(wrong, &right)).unwrap_or(first)
+            let mut wrong = all.filter(|condition| !self.of[*item].contains(condition));
+            let found = match self.known {
+                Known::Classes(_) => wrong.next(),
+                // Of equals the first.
+                Known::Words(_) => {
+                    wrong.take(NEAR).min_by_key(|wrong| strsim::generic_levenshtein(wrong, &right))
+                }
+            };
+            found.unwrap_or(first)
         };
         let drawn = (first..).zip(items).zip(self.chosen(seed, first, items)).map(mismatched);
         self.known.tensor(&drawn.collect::<Vec<_>>())
@@ -169,6 +184,7 @@ impl Conditioned {
 
 #[cfg(test)]
 mod tests {
+    use super::super::folder_of;
     use super::*;
 
     fn classes(of: &[i64]) -> Conditioned {
@@ -212,6 +228,24 @@ mod tests {
         let wrong = numbers(&side.draw_mismatched(0, 0, &[0; 40]));
         assert!(wrong.chunks(2).all(|row| row == vocabulary.tokens("blue car")));
         assert_eq!(side.fixed(2), [vocabulary.tokens("red car"), vocabulary.tokens("blue car")]);
+    }
+
+    #[test]
+    fn captions_that_all_say_the_same_are_refused() {
+        let condition = Condition::Text {
+            encoder: serde_json::from_value(serde_json::json!({ "kind": "gru" })).unwrap(),
+            matching_aware: true,
+        };
+        let read = |texts: [&str; 2]| {
+            let [a, b] = texts.map(str::as_bytes);
+            let (_dir, mut folder) = folder_of(&[("a.png", b""), ("b.png", b""), ("a.txt", a), ("b.txt", b)]);
+            let read = Reading::new(&condition, &mut folder, &mut Vec::new());
+            read.map_err(|error| error.to_string().replace(&folder.root.display().to_string(), "X"))
+        };
+        let refused = read(["A red car!", "a red car\na  red car"]).unwrap_err();
+        assert!(refused.starts_with("all captions in folder `X` say the same, `A red car!`: "), "{refused}");
+        assert!(read(["a red car", "red a car"]).is_ok());
+        assert!(read(["a red car\na car", "a red car"]).is_ok());
     }
 
     #[test]

@@ -2,6 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::data::dataset::tests::{SIDE, folder_of, open};
+use crate::data::left_out::LeftOut;
 
 const SIZE: u32 = 20;
 /// (image, left, top, mirrored).
@@ -195,7 +196,8 @@ fn paired() -> (tempfile::TempDir, tempfile::TempDir, Sides, Vec<std::path::Path
     fs::remove_file(y.path().join(&files[5])).unwrap();
     let datasets = vec![Arc::new(open(x.path(), 0)), Arc::new(open(y.path(), u64::MAX))];
     let (pairs, alone) = Pairs::find(&datasets[0], &datasets[1]);
-    let alone = alone.iter().map(|path| path.file_name().unwrap().into()).collect();
+    let path = |left: &LeftOut| std::path::PathBuf::from(left.what.trim_matches('`'));
+    let alone = alone.iter().map(|left| path(left).file_name().unwrap().into()).collect();
     (x, y, Sides { datasets, pairs: Some(Arc::new(pairs)) }, alone)
 }
 

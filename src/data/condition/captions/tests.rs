@@ -1,6 +1,9 @@
 use super::super::folder_of;
 use super::*;
 
+const NO_TEXT_FILE: &str =
+    "no caption, expected one beside it in a text file of the same name, as `a.txt` for `a.png`";
+
 fn problems(captions: &Captions) -> Vec<String> {
     captions.problems.iter().map(ToString::to_string).collect()
 }
@@ -64,12 +67,12 @@ fn problems_of_metadata_are_named_with_their_lines() {
     let at = folder.root.display();
     let missing = |line, name| {
         format!(
-            "`{at}/metadata.jsonl`: line {line} names `{name}`, which is not there: expected an image's path relative \
-             to this folder"
+            "line {line} of `{at}/metadata.jsonl` (`{name}`): no such image, expected a path relative to this folder in \
+             `file_name`"
         )
     };
     let wordless = |line, name| {
-        format!("`{at}/metadata.jsonl`: line {line} has no words for `{name}`: expected a caption in `text`")
+        format!("line {line} of `{at}/metadata.jsonl` (`{name}`): no words, expected a caption in `text`")
     };
     let nameless =
         |name| format!("`{at}/{name}`: no caption, expected a line in `metadata.jsonl` with its `file_name`");
@@ -98,7 +101,8 @@ fn an_absolute_path_into_the_folder_is_missing_too() {
     let captions = captions(&folder).unwrap();
     assert_eq!(captions.of, expected_of([("a.png", &["a red car"])]));
     assert_eq!(captions.problems.len(), 2);
-    assert!(captions.problems[0].reason.starts_with(&format!("line 3 names `{inner}`")), "{captions:?}");
+    let (first, path) = (&captions.problems[0], path.display());
+    assert_eq!(first.what, format!("line 3 of `{path}` (`{inner}`)"));
 }
 
 #[test]
@@ -125,10 +129,10 @@ fn csv_is_read_by_its_header_and_its_quotes() {
     let at = folder.root.display();
     let expected = [
         format!(
-            "`{at}/metadata.csv`: line 7 names `gone.png`, which is not there: expected an image's path relative to \
-             this folder"
+            "line 7 of `{at}/metadata.csv` (`gone.png`): no such image, expected a path relative to this folder in \
+             `file_name`"
         ),
-        format!("`{at}/metadata.csv`: line 8 has no words for `c.png`: expected a caption in `text`"),
+        format!("line 8 of `{at}/metadata.csv` (`c.png`): no words, expected a caption in `text`"),
         format!("`{at}/d.png`: no caption, expected a line in `metadata.csv` with its `file_name`"),
     ];
     assert_eq!(problems(&captions), expected);
@@ -152,7 +156,7 @@ fn text_files_have_a_caption_a_line() {
     assert_eq!(captions.of, expected_of(expected));
     let at = folder.root.display();
     let expected = [
-        format!("`{at}/b.png`: no caption, expected one in `b.txt` beside it"),
+        format!("`{at}/b.png`: {NO_TEXT_FILE}"),
         format!("`{at}/c.txt`: no words in it, expected one caption a line"),
         format!("`{at}/d.txt`: not UTF-8 text, save it as UTF-8"),
     ];
@@ -177,17 +181,14 @@ fn captions_of_no_image_are_refused() {
     assert_eq!(
         message("metadata.jsonl", br#"{"file_name": "c.png", "text": "lost"}"#),
         format!(
-            "{none} 3 problems: `X/metadata.jsonl`: line 1 names `c.png`, which is not there: expected an image's \
-             path relative to this folder"
+            "{none} 3 problems: line 1 of `X/metadata.jsonl` (`c.png`): no such image, expected a path relative to this \
+             folder in `file_name`"
         )
     );
     let empty = format!("{none} 2 problems: `X/a.png`: no caption, expected a line in `metadata.");
     assert_eq!(message("metadata.jsonl", b"\n"), format!("{empty}jsonl` with its `file_name`"));
     assert_eq!(message("metadata.csv", b"file_name,text\n"), format!("{empty}csv` with its `file_name`"));
-    assert_eq!(
-        message("b.txt", b""),
-        format!("{none} 2 problems: `X/a.png`: no caption, expected one in `a.txt` beside it")
-    );
+    assert_eq!(message("b.txt", b""), format!("{none} 2 problems: `X/a.png`: {NO_TEXT_FILE}"));
 }
 
 #[test]
