@@ -7,6 +7,14 @@
 set -eu
 cd "$(dirname "$0")"
 
+# Links a libtorch as .libtorch. Cargo sees neither that the link leads elsewhere now nor that what lies there is newer, so
+# build.rs, which writes libtorch's place into the program, is made to look changed.
+link_libtorch() {
+    [ "$(readlink .libtorch || true)" = "$1" ] && return
+    ln -sfn "$1" .libtorch
+    touch build.rs
+}
+
 torch=2.11.0
 packages="torch==$torch numpy>=2 scikit-image>=0.24 pillow>=11"
 
@@ -17,7 +25,7 @@ if [ -n "${LIBTORCH:-}" ]; then
         exit 2
     }
     # So that plain cargo finds it later, without the variable.
-    ln -sfn "$(cd "$LIBTORCH" && pwd -P)" .libtorch
+    link_libtorch "$(cd "$LIBTORCH" && pwd -P)"
     exit 0
 fi
 cache=${TRANSLATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/translate}
@@ -65,5 +73,5 @@ if [ ! -e "$venv/complete" ]; then
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check $packages
     touch "$venv/complete"
 fi
-ln -sfn "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch" .libtorch
+link_libtorch "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch"
 ln -sfn "$venv" .venv

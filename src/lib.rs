@@ -16,6 +16,7 @@ pub mod random;
 pub mod recipe;
 pub mod torch;
 pub mod train;
+pub mod words;
 
 /// Program and version, as written into what it makes.
 pub const PROGRAM: &str = concat!("translate ", env!("CARGO_PKG_VERSION"));

@@ -104,9 +104,15 @@ pub fn unit_f64(rng: &mut ChaCha8Rng) -> f64 {
 }
 
 /// A normal number of mean 0 and variance 1 (Box & Muller 1958, the cosine half).
-pub fn normal_f32(rng: &mut ChaCha8Rng) -> f32 {
+pub fn normal_f64(rng: &mut ChaCha8Rng) -> f64 {
+    // 1 - u lies in (0, 1], where the logarithm is finite.
     let (radius, angle) = (1.0 - unit_f64(rng), unit_f64(rng));
-    ((-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()) as f32
+    (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+}
+
+/// As [`normal_f64`], rounded.
+pub fn normal_f32(rng: &mut ChaCha8Rng) -> f32 {
+    normal_f64(rng) as f32
 }
 
 /// The numbers 0 to `n` - 1 in an order that is a function of the other three arguments (Fisher and Yates's

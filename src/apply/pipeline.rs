@@ -57,7 +57,7 @@ impl PipelineOptions {
 #[derive(Clone, Copy, Debug)]
 pub enum Progress<'a> {
     /// Its translation is on the disk.
-    Done(&'a Item),
+    Done,
     /// It was given up; the others go on.
     Failed(&'a Failed),
 }
@@ -77,8 +77,6 @@ pub struct Failed {
 pub struct Summary {
     /// Images written.
     pub done: usize,
-    /// Pixels of the images written.
-    pub pixels: u64,
     /// Images left out because their output existed.
     pub existed: usize,
     /// Images given up, sorted by path.
@@ -278,8 +276,7 @@ impl<'p> Flow<'p, '_> {
             Ok(()) => {
                 self.held -= written.source.cost;
                 self.summary.done += 1;
-                self.summary.pixels += written.pixels;
-                (self.progress)(Progress::Done(written.source.item));
+                (self.progress)(Progress::Done);
             }
             Err(reason) => self.give_up(written.source, reason),
         }

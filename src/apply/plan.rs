@@ -12,9 +12,11 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::case::{folded, ignores_case};
 use crate::atomic;
 use crate::data::encode::Format;
-use crate::data::scan::{ScanError, Skipped, scan};
+use crate::data::scan::{ScanError, Skipped, real_path, scan};
+use crate::words::quoted;
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -121,7 +123,7 @@ pub enum PlanError {
 }
 
 fn listed(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
+    quoted(paths.iter().map(|path| path.display()), ", ")
 }
 
 fn left_out(output: Option<&PathBuf>) -> String {
@@ -148,7 +150,7 @@ impl Plan {
             return Err(PlanError::OutputIsFile { path: output.clone() });
         }
         let (candidates, warnings) = find(options)?;
-        let candidates = refuse_collisions(candidates)?;
+        let candidates = refuse_collisions(candidates, ignores_case(output))?;
         refuse_written_inputs(&candidates)?;
         let found = candidates.len();
         let items: Vec<Item> = candidates
@@ -174,7 +176,7 @@ impl Candidate {
     fn new(input: PathBuf, relative: &Path, options: &PlanOptions) -> Self {
         let (name, format) = target(relative, options.format);
         // A file that vanished since the scan is reported when it is read.
-        let real = input.canonicalize().unwrap_or_else(|_| input.clone());
+        let real = real_path(&input);
         Self { item: Item { input, output: options.output.join(name), format }, real }
     }
 }
@@ -227,13 +229,16 @@ fn target(relative: &Path, format: Option<Format>) -> (PathBuf, Format) {
     }
 }
 
-/// Refuses two inputs with one output. An input that was named twice is one.
-fn refuse_collisions(candidates: Vec<Candidate>) -> Result<Vec<Candidate>, PlanError> {
+/// Refuses two inputs with one output, which names that differ in case only share where it is ignored. An input that was
+/// named twice is one.
+fn refuse_collisions(candidates: Vec<Candidate>, ignore_case: bool) -> Result<Vec<Candidate>, PlanError> {
     let mut kept: Vec<Candidate> = Vec::with_capacity(candidates.len());
     let mut owners: HashMap<OsString, usize> = HashMap::with_capacity(candidates.len());
     let mut clashes = Vec::new();
     for candidate in candidates {
-        match owners.entry(folded(&candidate.item.output)) {
+        let output = &candidate.item.output;
+        let key = if ignore_case { folded(output) } else { output.clone().into_os_string() };
+        match owners.entry(key) {
             Entry::Vacant(free) => {
                 free.insert(kept.len());
                 kept.push(candidate);
@@ -250,11 +255,6 @@ fn refuse_collisions(candidates: Vec<Candidate>) -> Result<Vec<Candidate>, PlanE
             Err(PlanError::Collision { first, second: item.input, output: item.output, more })
         }
     }
-}
-
-/// One key for all paths that a file system which ignores case takes for the same.
-fn folded(path: &Path) -> OsString {
-    path.to_str().map_or_else(|| path.as_os_str().to_ascii_lowercase(), |text| text.to_lowercase().into())
 }
 
 fn refuse_written_inputs(candidates: &[Candidate]) -> Result<(), PlanError> {

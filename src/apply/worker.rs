@@ -54,7 +54,7 @@ impl<'p> Write<'p> {
         // one.
         let result = catch(|| self.write())
             .unwrap_or_else(|_| Err("its encoder failed: choose another format".into()));
-        Written { source: self.source, pixels: u64::from(self.width) * u64::from(self.height), result }
+        Written { source: self.source, result }
     }
 
     fn write(&self) -> Result<(), String> {
@@ -73,6 +73,5 @@ impl<'p> Write<'p> {
 /// What became of a [`Write`].
 pub(super) struct Written<'p> {
     pub source: Source<'p>,
-    pub pixels: u64,
     pub result: Result<(), String>,
 }

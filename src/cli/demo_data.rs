@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use super::progress::tell;
 use super::{Failure, print};
-use crate::data::portraits::{Options, write_dataset};
+use crate::data::portraits::{DemoError, Options, write_dataset_unless};
+use crate::train::signals::Signals;
 
 /// Render the demo set: portraits as photos and as anime, and a holdout with both drawings of the same persons
 #[derive(Debug, Parser)]
@@ -31,7 +33,14 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let options = Options { count: args.count, size: args.size, seed: args.seed, holdout: args.holdout };
-    let summary = write_dataset(&args.dir, &options)?;
+    let signals = Signals::listen()?;
+    let summary = match write_dataset_unless(&args.dir, &options, signals.flag()) {
+        Err(stopped @ DemoError::Interrupted(_)) => {
+            tell(stopped);
+            return Ok(signals.exit_status().unwrap_or(1));
+        }
+        summary => summary?,
+    };
     let (folder, size) = (summary.folder.display(), summary.size);
     print(format!(
         "{} photos, {} anime, {} persons drawn both ways, {size}×{size}, in `{folder}`",

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 
 use super::progress::{Counter, tell};
-use super::{Failure, print};
+use super::{Failure, at_least_one, print};
 use crate::atomic;
 use crate::data::encode::{Format, encode};
 use crate::device;
+use crate::eval::pyramid::COARSEST;
 use crate::eval::report::{Distances, Report, Request, Scores, evaluate};
 use crate::model;
 
@@ -45,7 +46,7 @@ pub struct Args {
     #[arg(long)]
     overwrite: bool,
     /// Rows of the picture
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, value_parser = at_least_one)]
     rows: usize,
     /// Compare at this size in pixels; by default the one trained at
     #[arg(long)]
@@ -67,7 +68,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     let model = model::open(&args.model, device)?;
     let translator = model.translator(args.to.as_deref(), device)?;
     let size = args.size.unwrap_or(model.recipe.data.size);
-    let (stride, least) = (translator.stride(), translator.least_size());
+    let (stride, least) = (translator.stride(), translator.least_size().max(COARSEST as u32));
     if !size.is_multiple_of(stride) || !(least..=MOST_PIXELS).contains(&size) {
         Err(anyhow::anyhow!(
             "`--size {size}`: expected a multiple of {stride} from {least} to {MOST_PIXELS}"
@@ -100,6 +101,14 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
 /// Found out before the work rather than after it.
 fn check_picture(picture: &Path, overwrite: bool) -> Result<(), Failure> {
     let name = picture.display();
+    if Format::from_path(picture) != Some(Format::Png) {
+        Err(anyhow::anyhow!("`--picture {name}`: expected a name that ends in `.png`"))?;
+    }
+    if picture.is_dir() {
+        Err(anyhow::anyhow!(
+            "`--picture {name}` is a folder; expected a file\nhint: `--picture {name}/NAME.png`"
+        ))?;
+    }
     if picture.exists() && !overwrite {
         Err(anyhow::anyhow!("`--picture {name}` exists\nhint: name another file, or add `--overwrite`"))?;
     }

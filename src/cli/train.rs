@@ -117,7 +117,8 @@ pub fn run(args: Args) -> Result<u8, Failure> {
     let (root, next) = (plan.root.clone(), next_command(&plan));
     let signals = Signals::listen()?;
     let mut screen = Screen::new(&plan);
-    let mut trainer = Trainer::open(plan, std::env::args().collect())?;
+    let command = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
+    let mut trainer = Trainer::open(plan, command.collect())?;
     let outcome = trainer.run(&signals, &mut |event| screen.show(&event));
     screen.bar.finish_and_clear();
     let root = root.display();
@@ -239,9 +240,16 @@ impl Screen {
         let left = in_words(seconds_left);
         say(&self.bar, format_args!("measured  {images_per_second:.2} images/s: about {left} to go"));
         self.bar.set_message(format!("{images_per_second:.1}/s, {left} left"));
-        if self.on_cpu && seconds_left > LONG_HOURS * 3600.0 {
-            warn(&self.bar, format_args!("this recipe takes {left} on this CPU\nhint: {}", self.smaller));
+        if let Some(warning) = self.too_long(seconds_left) {
+            warn(&self.bar, warning);
         }
+    }
+
+    /// What to say of a recipe that takes days.
+    fn too_long(&self, seconds_left: f64) -> Option<String> {
+        let left = in_words(seconds_left);
+        (self.on_cpu && seconds_left > LONG_HOURS * 3600.0)
+            .then(|| format!("this recipe takes {left} on this CPU\nhint: {}", self.smaller))
     }
 
     fn tick(&mut self, tick: &Tick) {
@@ -332,6 +340,20 @@ mod tests {
         let tiny = PRESETS.iter().filter(|preset| preset.name.ends_with("-tiny"));
         assert!(tiny.clone().all(|preset| named(preset.name) == preset.name));
         assert!(tiny.count() >= 7);
+    }
+
+    #[test]
+    fn days_on_a_cpu_are_warned_of() {
+        let smaller = smaller_recipe(&resolve("cyclegan", &[]).unwrap());
+        let mut screen = Screen { bar: ProgressBar::hidden(), on_cpu: true, terminal: false, smaller };
+        assert_eq!(screen.too_long(23.0 * 3600.0), None);
+        let text = screen.too_long(72.0 * 3600.0).unwrap();
+        assert!(
+            text.starts_with("this recipe takes 3 days on this CPU\nhint: `-r cyclegan-small "),
+            "{text}"
+        );
+        screen.on_cpu = false;
+        assert_eq!(screen.too_long(72.0 * 3600.0), None);
     }
 
     #[test]

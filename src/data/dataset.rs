@@ -12,6 +12,7 @@ use image::RgbImage;
 use rayon::prelude::*;
 
 use super::decode::{decode, probe};
+use super::fingerprint::fingerprint;
 use super::resize::Resize;
 use super::scan::{ImageFolder, Skipped, path_bytes};
 
@@ -57,16 +58,6 @@ impl CacheBudget {
         Self { limit, used: AtomicU64::new(0) }
     }
 
-    /// All bytes of the budget.
-    pub const fn limit(&self) -> u64 {
-        self.limit
-    }
-
-    /// Bytes that are taken.
-    pub fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
-    }
-
     fn reserve(&self, bytes: u64) -> bool {
         let add = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.limit);
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
@@ -82,7 +73,8 @@ impl CacheBudget {
 pub enum DatasetError {
     /// Every candidate was skipped.
     #[error(
-        "none of the {count} image files in folder `{}` can be read, the first being {first}",
+        "none of the {count} image files in folder `{}` can be read, the first being {first}\nhint: copy or download them \
+         again, or name another folder",
         root.display()
     )]
     NoneReadable {
@@ -260,20 +252,11 @@ impl Dataset {
         std::mem::take(&mut self.late.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Sixteen hexadecimal digits that change when a readable file is added, removed, renamed or changes its
-    /// length. The folder's own place does not matter.
-    ///
-    /// FNV-1a (64 bits) over each relative path, a zero byte, and the file's length as eight little-endian
-    /// bytes.
+    /// Changes when a readable file is added, removed, renamed or changes its length. The folder's own place does not
+    /// matter. Over each relative path, a zero byte, and the file's length as eight little-endian bytes.
     pub fn fingerprint(&self) -> String {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        for item in &self.items {
-            let length = item.length.to_le_bytes();
-            for byte in path_bytes(&item.file).iter().chain(&[0]).chain(&length) {
-                hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-        }
-        format!("{hash:016x}")
+        let bytes = |item: &Item| [path_bytes(&item.file), &[0], &item.length.to_le_bytes()].concat();
+        fingerprint(self.items.iter().flat_map(bytes).map(u64::from))
     }
 }
 

@@ -31,8 +31,6 @@ pub struct SampleOptions {
 /// One batch: sample i of every side belongs together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// Which batch of the run this is.
-    pub index: u64,
     /// For each dataset `[batch, size, size, 3]`, row-major, 0 to 255.
     pub sides: Vec<Vec<u8>>,
     /// For each dataset the numbers of the images that the samples were cut from, `[batch]`.
@@ -240,7 +238,7 @@ impl Sampler {
                 items[side].push(item);
             }
         }
-        Ok(Batch { index, sides, items })
+        Ok(Batch { sides, items })
     }
 
     fn append(

@@ -6,6 +6,7 @@ pub mod convert;
 pub mod dataset;
 pub mod decode;
 pub mod encode;
+pub mod fingerprint;
 pub mod grid;
 pub mod left_out;
 pub mod loader;

@@ -124,6 +124,11 @@ pub(crate) fn path_bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_encoded_bytes()
 }
 
+/// Where `path` leads, links followed; itself where nothing is there.
+pub fn real_path(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
+}
+
 fn is_hidden(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".")
 }
@@ -305,12 +310,16 @@ mod tests {
         let root = dir.path().join("locked");
         touch(&root, &["1.png"]);
         fs::set_permissions(&root, fs::Permissions::from_mode(0o000)).unwrap();
+        // The superuser is refused nothing, so for him the answer is taken as it would come.
         let open_to_root = root.read_dir().is_ok();
-        let result = scan(&root);
+        let result = if open_to_root {
+            Err(io_error(&root, io::Error::from_raw_os_error(libc::EACCES)))
+        } else {
+            scan(&root)
+        };
         fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
-        if open_to_root {
-            return; // The superuser is refused nothing.
-        }
-        assert!(matches!(result, Err(ScanError::NoPermission { .. })), "{result:?}");
+        let text = result.unwrap_err().to_string();
+        assert!(text.contains("no permission to list") && text.contains("chmod u+rx"), "{text}");
+        assert!(text.contains(&root.display().to_string()), "{text}");
     }
 }

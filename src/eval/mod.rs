@@ -47,7 +47,8 @@ pub enum MetricError {
     },
     /// The images are smaller than what the metric looks through.
     #[error(
-        "`{metric}` needs images of at least {least}x{least} pixels, got {width}x{height}; leave it out or resize the images"
+        "`{metric}` needs images of at least {least}x{least} pixels, got {width}x{height}; leave it out or resize the \
+         images"
     )]
     TooSmall {
         /// The metric that was asked for.
@@ -61,7 +62,8 @@ pub enum MetricError {
     },
     /// Images of one set, or of the two sets, differ in size.
     #[error(
-        "`swd` compares sets of one image size, got {first:?} and {second:?} (height, width); resize all to one size first"
+        "`swd` compares sets of one image size, got {first:?} and {second:?} (height, width); resize all to one size \
+         first"
     )]
     SetSizes {
         /// Height and width that came first.
@@ -86,7 +88,8 @@ pub enum MetricError {
     },
     /// Features that are no two tables of one width.
     #[error(
-        "`fidelity` got features of shapes {real:?} and {samples:?}, expected [images, features] twice, with as many features"
+        "`fidelity` got features of shapes {real:?} and {samples:?}, expected [images, features] twice, with as many \
+         features"
     )]
     Features {
         /// Shape of the real images' features.
@@ -96,7 +99,8 @@ pub enum MetricError {
     },
     /// Too few images to have a k-th neighbour.
     #[error(
-        "`fidelity` got {images} {side} images, expected more than k = {k}, and k at least 1; measure more images or take another k"
+        "`fidelity` got {images} {side} images, expected more than k = {k}, and k at least 1; measure more images or \
+         take another k"
     )]
     TooFew {
         /// `real` or `sampled`.
@@ -108,7 +112,8 @@ pub enum MetricError {
     },
     /// A feature that is NaN or infinite.
     #[error(
-        "`fidelity` got {side} images with values that are NaN or infinite; a network has diverged, or an image is broken"
+        "`fidelity` got {side} images with values that are NaN or infinite; a network has diverged, or an image is \
+         broken"
     )]
     NotFinite {
         /// `real` or `sampled`.

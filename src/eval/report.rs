@@ -48,7 +48,8 @@ pub enum EvalError {
     Unreadable(PathBuf),
     /// No source has an answer.
     #[error(
-        "no image of `{source_folder}` has an answer of the same name in `{answers}`\nhint: stems must be equal, as in `a/1.jpg` and `b/1.png`"
+        "no image of `{source_folder}` has an answer of the same name in `{answers}`\nhint: stems must be equal, as in \
+         `a/1.jpg` and `b/1.png`"
     )]
     NoPairs {
         /// The folder of sources.

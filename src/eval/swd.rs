@@ -129,8 +129,6 @@ impl Descriptors {
 pub struct LevelDistance {
     /// The level's height in pixels.
     pub height: i64,
-    /// The level's width in pixels.
-    pub width: i64,
     /// Sliced Wasserstein distance times 1000, in standard deviations of the level.
     pub distance: f64,
 }
@@ -168,10 +166,10 @@ pub fn distance(a: &Descriptors, b: &Descriptors, directions: &[Tensor]) -> Resu
     }
     let sizes = level_sizes(a.size.0, a.size.1);
     let levels = sizes.into_iter().zip(a.levels.iter().zip(&b.levels)).zip(directions);
-    let levels = levels.map(|(((height, width), (a, b)), directions)| {
+    let levels = levels.map(|(((height, _), (a, b)), directions)| {
         let count = a.size()[0].min(b.size()[0]);
         let distance = SCALE * sliced_wasserstein(&thin(a, count), &thin(b, count), directions)?;
-        Ok(LevelDistance { height, width, distance })
+        Ok(LevelDistance { height, distance })
     });
     Ok(Swd { levels: levels.collect::<Result<_, MetricError>>()? })
 }

@@ -16,6 +16,7 @@ use crate::nets::{GeneratorNode, Graph};
 use crate::recipe::{Precision, Recipe, RecipeError, Space, did_you_mean, from_yaml, to_yaml};
 use crate::torch::store::{StoreError, Stored, read, write};
 use crate::torch::{TorchError, guard};
+use crate::words::quoted;
 
 pub use sampler::{Asked, Sampler, Told};
 pub use translator::Translator;
@@ -290,7 +291,7 @@ impl Model {
         let found = targets.iter().find(|(domain, _)| *domain == wanted);
         found.map(|(_, (name, node))| (name.as_str(), *node)).ok_or_else(|| {
             let closest = did_you_mean(wanted, &names);
-            let known = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
+            let known = quoted(&names, " and ");
             ModelError::Domain { asked: wanted.into(), known, closest }
         })
     }

@@ -4,7 +4,7 @@ use image::RgbImage;
 use tch::{Device, Kind, Tensor};
 
 use super::{Model, ModelError};
-use crate::data::condition::{Known, quoted};
+use crate::data::condition::Known;
 use crate::data::convert::to_images;
 use crate::data::noise::{noise, truncated_noise};
 use crate::device;
@@ -12,6 +12,7 @@ use crate::nets::Network;
 use crate::random::Purpose;
 use crate::recipe::{Space, did_you_mean};
 use crate::torch::{TorchError, guard};
+use crate::words::quoted;
 
 /// Pictures drawn in one call of the network.
 const BATCH: usize = 64;
@@ -51,8 +52,7 @@ impl Model {
     pub fn sampler(&self, device: Device) -> Result<Sampler<'_>, ModelError> {
         let node = self.graph.generators.values().find(|node| node.from == Space::Z);
         let (Some(node), Some(width)) = (node, self.recipe.noise()) else {
-            let domains = self.domains.values().map(|domain| format!("`{domain}`")).collect::<Vec<_>>();
-            return Err(ModelError::NoSampler { domains: domains.join(" and ") });
+            return Err(ModelError::NoSampler { domains: quoted(self.domains.values(), " and ") });
         };
         let known = self.conditions.get(&node.to);
         Ok(Sampler { net: &node.net, domain: &self.domains[&node.to], known, width, device })
@@ -136,7 +136,7 @@ fn numbered(known: &Known, asked: &Asked<'_>) -> Result<Vec<Vec<i64>>, ModelErro
             labels.iter().map(|label| place(label).ok_or_else(|| unknown_label(label, names))).collect()
         }
         (Known::Classes(names), Asked::Texts(_)) => {
-            refuse(format!("knows classes, not words: {}", quoted(names)), "`--label NAME`")
+            refuse(format!("knows classes, not words: {}", quoted(names, ", ")), "`--label NAME`")
         }
         (Known::Words(vocabulary), Asked::Texts(texts)) => {
             for text in *texts {
@@ -146,14 +146,17 @@ fn numbered(known: &Known, asked: &Asked<'_>) -> Result<Vec<Vec<i64>>, ModelErro
         }
         (Known::Words(vocabulary), _) => {
             let words = &vocabulary.words()[..vocabulary.words().len().min(12)];
-            refuse(format!("draws what a text says, in words such as {}", quoted(words)), "`--text \"…\"`")
+            refuse(
+                format!("draws what a text says, in words such as {}", quoted(words, ", ")),
+                "`--text \"…\"`",
+            )
         }
     }
 }
 
 fn unknown_label(asked: &str, names: &[String]) -> ModelError {
     let all: Vec<&str> = names.iter().map(String::as_str).collect();
-    ModelError::Label { asked: asked.into(), known: quoted(names), closest: did_you_mean(asked, &all) }
+    ModelError::Label { asked: asked.into(), known: quoted(names, ", "), closest: did_you_mean(asked, &all) }
 }
 
 /// The point that lies `part` of the way along the great circle from `a` to `b` `[rows, width]` (White 2016,

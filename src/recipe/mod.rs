@@ -1,5 +1,6 @@
-//! Recipes: what is trained, as a small graph in YAML that people share. This room reads them (`resolve`), defines
-//! their fields (`schema`, and `graph` for its graph), checks ranges and combinations (`validate`), and holds the shipped ones (`presets`).
+//! Recipes: what is trained, as a small graph in YAML that people share. This room reads them (`resolve`, which words
+//! mistakes by `wording`), defines their fields (`schema`, and `graph` for its graph), checks ranges and combinations
+//! (`validate`), and holds the shipped ones (`presets`).
 //!
 //! A recipe names no path, so the same file trains on anybody's folders.
 
@@ -9,6 +10,7 @@ mod presets;
 mod resolve;
 mod schema;
 mod validate;
+mod wording;
 
 pub use diff::{Difference, diff};
 pub use graph::{Arrow, Condition, Discriminator, DiscriminatorNet, GeneratorNet, Space};

@@ -7,12 +7,17 @@ use serde_yaml::{Mapping, Value};
 use super::presets::PRESETS;
 use super::schema::Recipe;
 use super::validate::Invalid;
+use super::wording::{Mistake, mistake};
+use crate::words::quoted;
 
 /// Why a recipe cannot be used. Each message names the recipe, the field and what was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
     /// Neither a shipped recipe nor a file.
-    #[error("no recipe `{name}`: it is neither a file nor one of {known}{closest}")]
+    #[error(
+        "no recipe `{name}`: it is neither a file nor one of {known}{closest}\nhint: `translate recipe list` says what \
+         each is for"
+    )]
     Unknown {
         /// What was asked for.
         name: String,
@@ -22,7 +27,10 @@ pub enum RecipeError {
         closest: String,
     },
     /// A file that cannot be read.
-    #[error("cannot read recipe `{path}`: {source}")]
+    #[error(
+        "cannot read recipe `{path}`: {source}\nhint: name a text file (UTF-8) that you can read, or one of `translate \
+         recipe list`"
+    )]
     Read {
         /// The file.
         path: PathBuf,
@@ -38,7 +46,7 @@ pub enum RecipeError {
         source: serde_yaml::Error,
     },
     /// A field that is unknown, missing or of a wrong type.
-    #[error("recipe `{name}`, field `{field}`: {reason}")]
+    #[error("recipe `{name}`, field `{field}`: {reason}\nhint: {hint}")]
     Field {
         /// The recipe.
         name: String,
@@ -46,6 +54,18 @@ pub enum RecipeError {
         field: String,
         /// What is wrong, with what was expected.
         reason: String,
+        /// What to write, or where to look it up.
+        hint: String,
+    },
+    /// The same of a value that a `--set` gave.
+    #[error("`--set {given}`: {reason}\nhint: {hint}")]
+    SetField {
+        /// The argument.
+        given: String,
+        /// What is wrong, with what was expected.
+        reason: String,
+        /// What to write, or where to look it up.
+        hint: String,
     },
     /// A value out of range or two that exclude each other.
     #[error("recipe `{name}`: {source}")]
@@ -80,8 +100,7 @@ pub fn load(name: &str) -> Result<String, RecipeError> {
     }
     let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
     let closest = did_you_mean(name, &names);
-    let known = names.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
-    Err(RecipeError::Unknown { name: name.into(), known, closest })
+    Err(RecipeError::Unknown { name: name.into(), known: quoted(names, ", "), closest })
 }
 
 /// Reads the recipe called `name` and lays `sets` (each `a.b=value`, the value in YAML) over it, in order.
@@ -97,15 +116,9 @@ pub fn resolve(name: &str, sets: &[String]) -> Result<Recipe, RecipeError> {
 /// # Errors
 /// Anything that keeps the result from being a complete, valid recipe.
 pub fn from_yaml(name: &str, yaml: &str, sets: &[String]) -> Result<Recipe, RecipeError> {
-    let mut tree: Value =
+    let tree: Value =
         serde_yaml::from_str(yaml).map_err(|source| RecipeError::Yaml { name: name.into(), source })?;
-    for set in sets {
-        apply_set(&mut tree, set)?;
-    }
-    let recipe: Recipe = serde_path_to_error::deserialize(tree).map_err(|error| {
-        let field = error.path().to_string();
-        RecipeError::Field { name: name.into(), field, reason: with_suggestion(&error.inner().to_string()) }
-    })?;
+    let recipe = read(&tree, sets)?.map_err(|misfit| explain(name, &tree, sets, misfit))?;
     recipe.validate().map_err(|source| RecipeError::Invalid { name: name.into(), source })?;
     Ok(recipe)
 }
@@ -118,11 +131,48 @@ pub fn to_yaml(recipe: &Recipe) -> Result<String, serde_yaml::Error> {
     serde_yaml::to_string(recipe)
 }
 
+/// A field's path and what serde says of its value.
+type Misfit = (String, String);
+
+/// The recipe of `tree` with `sets` laid over it, or the first value that does not fit.
+fn read(tree: &Value, sets: &[String]) -> Result<Result<Recipe, Misfit>, RecipeError> {
+    let mut tree = tree.clone();
+    for set in sets {
+        apply_set(&mut tree, set)?;
+    }
+    let misfit = |error: serde_path_to_error::Error<serde_yaml::Error>| {
+        (error.path().to_string(), error.inner().to_string())
+    };
+    Ok(serde_path_to_error::deserialize(tree).map_err(misfit))
+}
+
+/// Names the `--set` that a value came from, which is the last one without which the mistake is gone.
+fn explain(name: &str, tree: &Value, sets: &[String], misfit: Misfit) -> RecipeError {
+    let Mistake { reason, meant } = mistake(&misfit.1);
+    let lookup = || format!("`translate recipe show {name} --resolved` shows every field with its value");
+    let is_cause = |i: &usize| {
+        let others = [&sets[..*i], &sets[i + 1..]].concat();
+        read(tree, &others).is_ok_and(|without| without.err().as_ref() != Some(&misfit))
+    };
+    if let Some(i) = (0..sets.len()).rev().find(is_cause) {
+        let field = sets[i].split('=').next().unwrap_or_default();
+        let hint = meant.map_or_else(lookup, |meant| format!("`--set {field}={meant}`"));
+        return RecipeError::SetField { given: sets[i].clone(), reason, hint };
+    }
+    let hint = meant.map_or_else(
+        || "`translate recipe show cyclegan --resolved` is a complete recipe to compare with".into(),
+        |meant| format!("write `{meant}`"),
+    );
+    RecipeError::Field { name: name.into(), field: misfit.0, reason, hint }
+}
+
 fn apply_set(tree: &mut Value, set: &str) -> Result<(), RecipeError> {
     let bad = |reason: String| RecipeError::Set { given: set.into(), reason };
     let (path, value) = set.split_once('=').ok_or_else(|| bad("there is no `=`".into()))?;
-    let value: Value =
-        serde_yaml::from_str(value).map_err(|e| bad(format!("the value is not YAML ({e})")))?;
+    let value: Value = serde_yaml::from_str(value).map_err(|error| match error.to_string() {
+        error if error.contains("128") => bad("the number is larger than any field takes".into()),
+        error => bad(format!("the value is not YAML ({error})")),
+    })?;
     let mut place = tree;
     for key in path.split('.') {
         if key.is_empty() {
@@ -146,16 +196,6 @@ fn clear_for_kind(map: &mut Mapping, key: &str, value: &Value) {
     if key == "kind" && map.get("kind").is_some_and(|before| before != value) {
         map.clear();
     }
-}
-
-/// Adds the closest known field to serde's "unknown field `a`, expected one of `b`, `c`".
-fn with_suggestion(reason: &str) -> String {
-    let mut quoted = reason.split('`').skip(1).step_by(2);
-    let (true, Some(found)) = (reason.starts_with("unknown"), quoted.next()) else {
-        return reason.to_string();
-    };
-    let known: Vec<&str> = quoted.collect();
-    reason.to_string() + &did_you_mean(found, &known)
 }
 
 /// `; did you mean …?` with the one of `known` that `given` is probably a misspelling of, or nothing.
@@ -206,11 +246,33 @@ mod tests {
         );
         let kind = message(&["loss.adversarial.kind=lsgann"]);
         assert!(kind.contains("loss.adversarial") && kind.contains("did you mean `lsgan`?"), "{kind}");
-        assert!(message(&["train.batch=many"]).contains("train.batch"));
+        assert_eq!(
+            message(&["data.flip=false", "train.batch=many", "train.seed=3"]),
+            "`--set train.batch=many`: expected a whole number from 0, found the text `many`\nhint: `translate recipe \
+             show cyclegan --resolved` shows every field with its value"
+        );
+        assert_eq!(
+            message(&["generators.x_to_y.net.blocks=1_0"]),
+            "`--set generators.x_to_y.net.blocks=1_0`: expected a whole number from 0, found the text `1_0`\nhint: `--set \
+             generators.x_to_y.net.blocks=10`"
+        );
         assert!(
             message(&["train.batch=0"])
                 .contains("`train.batch` is `0`; expected 1 to 4096 at `data.size` 256")
         );
+        for field in ["cycle", "identity", "paired", "r1"] {
+            let text = message(&[&format!("loss.{field}=.inf")]);
+            assert!(
+                text.contains(&format!("`loss.{field}` is `inf`; expected a finite number from 0")),
+                "{text}"
+            );
+        }
+        let penalty = message(&["loss.adversarial.kind=wgan-gp", "loss.adversarial.penalty=.inf"]);
+        assert!(penalty.contains("`loss.adversarial.penalty` is `inf`; expected a finite"), "{penalty}");
+        for count in [0, 65, 1_000_000_000] {
+            let text = message(&[&format!("sample.count={count}")]);
+            assert!(text.contains(&format!("`sample.count` is `{count}`; expected 1 to 64")), "{text}");
+        }
         assert!(message(&["train.batch"]).contains("there is no `=`"));
         assert!(message(&["data.size=250"]).contains("a multiple of 4"));
         assert!(message(&["data.load_size=200"]).contains("from `data.size` (256)"));
@@ -221,7 +283,8 @@ mod tests {
             "{penalty}"
         );
         assert!(
-            message(&["loss.adversarial.kind=wgan", "loss.adversarial.clip=0"]).contains("a number above 0")
+            message(&["loss.adversarial.kind=wgan", "loss.adversarial.clip=0"])
+                .contains("a finite number above 0")
         );
         assert!(
             message(&["train.critic_steps=0"]).contains("`train.critic_steps` is `0`; expected at least 1")
@@ -240,10 +303,73 @@ mod tests {
         assert!(extra.contains("slope"), "{extra}");
     }
 
+    /// Serde's own words are for those who write Rust.
+    #[test]
+    fn a_value_of_another_kind_is_told_in_plain_words() {
+        let jargon =
+            ["usize", "u32", "u64", "i64", "f64", "struct", "enum", "variant", "unit value", "invalid"];
+        for set in [
+            "data=3",
+            "data=",
+            "data=[1]",
+            "data.size=big",
+            "data.size=-4",
+            "data.size=64.5",
+            "data.flip=yes",
+            "data.flip=1",
+            "data.resize=3",
+            "data.resize=[stretch]",
+            "data.resize=",
+            "about=[1]",
+            "about=3",
+            "conditions=3",
+            "conditions.x=3",
+            "conditions.x.kind=3",
+            "conditions.w.kind=label",
+            "generators=[1]",
+            "generators.x_to_y=resnet",
+            "generators.x_to_y.from=3",
+            "generators.x_to_y.from=",
+            "generators.x_to_y.net=resnet",
+            "generators.x_to_y.net.kind=3",
+            "generators.x_to_y.net.width=wide",
+            "generators.x_to_y.net.norm=3",
+            "discriminators.x.augment=color",
+            "discriminators.x.augment=[3]",
+            "loss.adversarial=lsgan",
+            "loss.adversarial.kind=",
+            "loss.cycle=ten",
+            "loss.pool=1e2",
+            "optim.betas=0.5",
+            "optim.betas=[0.5]",
+            "optim.betas=[0.5, 0.9, 0.9]",
+            "optim.lr=",
+            "train.images=1_000",
+            "model.precision=16",
+        ] {
+            let text = message(&[set]);
+            assert!(text.starts_with(&format!("`--set {set}`: ")) && text.contains("\nhint: "), "{text}");
+            let said = text.split("\nhint").next().unwrap_or_default().to_lowercase();
+            assert!(jargon.iter().all(|word| !said.contains(word)), "{text}");
+        }
+        assert!(message(&["train.images=9999999999999999999999"]).contains("the number is larger than any"));
+        assert!(message(&["train.images=1_000"]).ends_with("hint: `--set train.images=1000`"));
+        let yaml = load("cyclegan").unwrap().replace("pool: 50", "pool: 5_0");
+        let text = from_yaml("mine.yaml", &yaml, &["train.seed=1".to_string()]).unwrap_err().to_string();
+        assert_eq!(
+            text,
+            "recipe `mine.yaml`, field `loss.pool`: expected a whole number from 0, found the text `5_0`\nhint: write `50`"
+        );
+    }
+
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let text = resolve("cyclegan-smal", &[]).unwrap_err().to_string();
         assert!(text.contains("`cyclegan-128`") && text.contains("did you mean `cyclegan-small`?"), "{text}");
+        for name in ["cyclegan-smal", "zebra"] {
+            let text = resolve(name, &[]).unwrap_err().to_string();
+            assert!(text.ends_with("hint: `translate recipe list` says what each is for"), "{text}");
+        }
     }
 
     #[test]

@@ -12,6 +12,9 @@ const MAX_BATCH_PIXELS: u64 = 1 << 28;
 /// Most images in a comparison with real ones: its memory grows with their square.
 const MAX_MONITORED: usize = 4096;
 
+/// Most images of each side in a sample grid; of pictures from noise it draws the square of this.
+const MAX_SAMPLES: usize = 64;
+
 /// A value that cannot be used: field path, the value, what was expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{field}` is {value}; expected {expected}")]
@@ -31,6 +34,14 @@ fn check(ok: bool, field: &str, value: &dyn std::fmt::Display, expected: &str) -
     Err(Invalid { field: field.into(), value: format!("`{value}`"), expected: expected.into() })
 }
 
+/// What [`is_weight`] wants.
+const WEIGHT: &str = "a finite number from 0";
+
+/// Whether a loss term can have this weight.
+fn is_weight(weight: f64) -> bool {
+    weight >= 0.0 && weight.is_finite()
+}
+
 impl Recipe {
     /// Checks ranges and combinations.
     ///
@@ -44,8 +55,8 @@ impl Recipe {
         self.validate_pairs()?;
         self.validate_conditions()?;
         let loss = &self.loss;
-        check(loss.cycle >= 0.0, "loss.cycle", &loss.cycle, "a number from 0")?;
-        check(loss.identity >= 0.0, "loss.identity", &loss.identity, "a number from 0")?;
+        check(is_weight(loss.cycle), "loss.cycle", &loss.cycle, WEIGHT)?;
+        check(is_weight(loss.identity), "loss.identity", &loss.identity, WEIGHT)?;
         let cycles = loss.cycle == 0.0 || self.opposite_arrows().next().is_some();
         check(cycles, "loss.cycle", &loss.cycle, "0, since no two generators are opposite")?;
         let identity = loss.identity == 0.0 || loss.cycle > 0.0;
@@ -73,20 +84,21 @@ impl Recipe {
         check(self.checkpoint.keep > 0, "checkpoint.keep", &self.checkpoint.keep, "at least 1")?;
         check(self.log.every > 0, "log.every", &self.log.every, "at least 1 image")?;
         check(self.sample.every > 0, "sample.every", &self.sample.every, "at least 1 image")?;
-        check(self.sample.count > 0, "sample.count", &self.sample.count, "at least 1")?;
+        let count = self.sample.count;
+        check((1..=MAX_SAMPLES).contains(&count), "sample.count", &count, &format!("1 to {MAX_SAMPLES}"))?;
         check(self.monitor.every > 0, "monitor.every", &self.monitor.every, "at least 1 image")?;
         let count = self.monitor.count;
         check(count <= MAX_MONITORED, "monitor.count", &count, &format!("0 to {MAX_MONITORED}"))
     }
 
     fn validate_penalties(&self) -> Result<(), Invalid> {
-        let (loss, above) = (&self.loss, "a number above 0");
+        let (loss, above) = (&self.loss, "a finite number above 0");
         let (clip, penalty) = (loss.adversarial.clip(), loss.adversarial.penalty());
         for (field, value) in [("loss.adversarial.clip", clip), ("loss.adversarial.penalty", penalty)] {
             let value = value.unwrap_or(1.0);
-            check(value > 0.0, field, &value, above)?;
+            check(value > 0.0 && value.is_finite(), field, &value, above)?;
         }
-        check(loss.r1 >= 0.0, "loss.r1", &loss.r1, "a number from 0")?;
+        check(is_weight(loss.r1), "loss.r1", &loss.r1, WEIGHT)?;
         let penalised = loss.r1 > 0.0 || penalty.is_some();
         for (space, discriminator) in self.discriminators.iter().filter(|_| penalised) {
             let field = format!("discriminators.{}.net.norm", space.name());
@@ -141,7 +153,7 @@ impl Recipe {
         let (paired, weight) = (self.data.paired, self.loss.paired);
         let both = self.spaces().len() == 2;
         check(!paired || both, "data.paired", &paired, "`false`: there is one space of images only")?;
-        check(weight >= 0.0, "loss.paired", &weight, "a number from 0")?;
+        check(is_weight(weight), "loss.paired", &weight, WEIGHT)?;
         check(weight == 0.0 || paired, "loss.paired", &weight, "0 where `data.paired` is not `true`")?;
         for (space, discriminator) in self.discriminators.iter().filter(|(_, judge)| judge.sees_source) {
             let field = format!("discriminators.{}.sees_source", space.name());

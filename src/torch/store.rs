@@ -13,7 +13,7 @@ use crate::atomic;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file system's.
-    #[error("cannot {action} `{path}`: {source}")]
+    #[error("cannot {action} `{path}`: {source}; check the permissions and the space left there")]
     Io {
         /// What was tried.
         action: &'static str,

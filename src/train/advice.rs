@@ -65,7 +65,10 @@ fn augment(space: Space, recipe: &Recipe) -> Option<String> {
     let judge = recipe.discriminators.get(&space)?;
     let name = space.name();
     judge.augment.is_empty().then(|| {
-        format!("with a small folder, let the discriminator see changed images (`--set discriminators.{name}.augment=[color,translation]`)")
+        format!(
+            "with a small folder, let the discriminator see changed images (`--set \
+             discriminators.{name}.augment=[color,translation]`)"
+        )
     })
 }
 

@@ -103,3 +103,58 @@ impl Draw<'_> {
         Augments { current: drawn(fakes(), 0), real: drawn(real, 1), shown: drawn(fakes(), 2) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::resolve;
+
+    /// 200 epochs of 6 images, `batch` a step.
+    fn recipe(batch: usize) -> Recipe {
+        let mut recipe = resolve("cyclegan", &[]).unwrap();
+        (recipe.data.size, recipe.train.seed, recipe.loss.pool) = (1, 7, 5);
+        (recipe.train.images, recipe.train.batch) = (200 * 6, batch);
+        recipe
+    }
+
+    fn input(recipe: &Recipe, steps: u64) -> StepInput {
+        let batch = recipe.train.batch;
+        let loaded = Batch { sides: vec![vec![0; 3 * batch]; 2], items: vec![vec![0; batch]; 2] };
+        step_input(recipe, &IndexMap::new(), &loaded, steps, Device::Cpu)
+    }
+
+    /// The reference's rule: `1 - max(0, e - 100) / 101` in epoch e, counted from 1.
+    #[test]
+    fn the_learning_rate_of_a_step_is_the_reference_s() {
+        for batch in [1, 2] {
+            let (recipe, steps_an_epoch) = (recipe(batch), 6 / batch as u64);
+            for epoch in 1..=200u64 {
+                let expected = 2e-4 * (1.0 - epoch.saturating_sub(100) as f64 / 101.0);
+                for steps in (epoch - 1) * steps_an_epoch..epoch * steps_an_epoch {
+                    let lr = input(&recipe, steps).lr;
+                    assert!(
+                        (lr - expected).abs() < 1e-15,
+                        "epoch {epoch}, step {steps}: {lr}, not {expected}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_pool_s_choices_are_those_of_the_fakes_by_their_number() {
+        let recipe = recipe(2);
+        let mut all = Vec::new();
+        for steps in 0..20 {
+            let found = input(&recipe, steps).choices;
+            assert_eq!(found.len(), 2);
+            for space in [Space::X, Space::Y] {
+                let expected = [2 * steps, 2 * steps + 1].map(|fake| Choice::draw(7, space, fake, 5));
+                assert_eq!(found[&space], expected, "step {steps}");
+                all.extend(expected);
+            }
+        }
+        assert!(all.iter().any(|choice| choice.swap) && all.iter().any(|choice| !choice.swap));
+        assert!((0..5).all(|slot| all.iter().any(|choice| choice.slot == slot)));
+    }
+}

@@ -14,6 +14,7 @@ pub mod pace;
 pub mod plan;
 pub mod pool;
 pub mod problems;
+mod resume;
 pub mod run;
 pub mod samples;
 pub mod saturation;

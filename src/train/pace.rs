@@ -46,3 +46,24 @@ impl FirstSteps {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_first_steps_are_measured_once_without_the_very_first() {
+        let (mut first, mut waits) = (FirstSteps::default(), 0);
+        let mut told = Vec::new();
+        for step in 0..60 {
+            std::thread::sleep(Duration::from_millis(if step == 0 { 200 } else { 2 }));
+            told.extend(first.take(|| waits += 1).map(|rate| (step, rate)));
+        }
+        assert!(told.len() == 1 && waits == 1, "{told:?}, {waits} waits");
+        let (step, rate) = told[0];
+        // A sleep is never shorter than asked for; a busy machine makes it longer.
+        assert!(step == ESTIMATE_STEPS && (1.0..=500.0).contains(&rate), "{told:?}");
+    }
+}

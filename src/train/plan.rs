@@ -8,20 +8,20 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use tch::{Device, Tensor};
 
-use super::checkpoint;
 use super::problems::{PlanError, Warning};
+use super::resume;
 use super::run::{self, DataInfo, Existing, Info};
 use crate::data::condition::{Conditioned, Conditions, Known, Reading};
 use crate::data::dataset::{CacheBudget, Dataset, Half, LoadOptions};
 use crate::data::loader::Sides;
 use crate::data::pairs::Pairs;
-use crate::data::scan::{ImageFolder, scan};
+use crate::data::scan::{ImageFolder, real_path, scan};
 use crate::device;
 use crate::model::{Domains, FILE_NAME};
 use crate::recipe;
-use crate::recipe::{Recipe, RecipeError, Space, diff, resolve, to_yaml};
-use crate::torch::store::StoreError;
+use crate::recipe::{Recipe, RecipeError, Space, resolve, to_yaml};
 use crate::torch::version;
+use crate::words::quoted;
 
 /// The recipe that is taken where none is named.
 pub const DEFAULT_RECIPE: &str = "cyclegan";
@@ -102,39 +102,26 @@ impl Plan {
             run::check_writable(&root)?;
         }
         let recipe = resolve_for(request, &root, existing.as_ref())?;
-        let spaces = recipe.spaces();
-        let halves = recipe.data.paired && folders.len() == 1;
-        if spaces.len() != folders.len() && !halves {
-            let spaces: Vec<_> = spaces.iter().map(|space| format!("`{}`", space.name())).collect();
-            let (needed, given) = (spaces.len(), folders.len());
-            return Err(PlanError::FolderCount { needed, spaces: spaces.join(" and "), given });
-        }
-        let domains = domains(spaces, names, halves)?;
+        let domains = domains(&recipe, names, folders.len())?;
         let mut warnings = Vec::new();
         let begun = existing.as_ref().and_then(|existing| Some((existing, existing.images?)));
-        if let Some((existing, _)) = begun {
-            check_same_run(&root, existing, &recipe, &domains, &mut warnings)?;
+        if let Some((existing, images)) = begun {
+            warnings.extend(resume::check_same_run(&root, existing, &recipe, &domains)?);
+            if images >= recipe.train.images
+                && is_of_these(request, &root, existing, &recipe, &folders, &domains)?
+            {
+                return Err(PlanError::Finished { path: root, images });
+            }
         } else if existing.is_some() && root.join(FILE_NAME).exists() {
             return Err(PlanError::NoCheckpoint { path: root });
         }
-        let (datasets, conditioned) = open_sides(request, &recipe, folders, &domains, read, &mut warnings)?;
+        let opened = open_sides(request.cache, &recipe, folders, &domains, read, &mut warnings)?;
+        let checkpoint = match begun {
+            Some(begun) => go_on(request, &root, begun, &recipe, &domains, &opened, &mut warnings)?,
+            None => None,
+        };
+        let (datasets, conditioned) = opened;
         let pairs = if recipe.data.paired { Some(find_pairs(&datasets, &mut warnings)?) } else { None };
-        let mut checkpoint = None;
-        if let Some((existing, images)) = begun {
-            if existing.info.conditions != known(&conditioned) {
-                return Err(PlanError::OtherConditions { path: root });
-            }
-            let changed = changed_domains(existing, &domains, &datasets, &conditioned);
-            if changed.len() == domains.len() && request.run.is_none() {
-                return Err(PlanError::OtherImages { path: root });
-            }
-            warnings.extend(changed.into_iter().map(|domain| Warning::DataChanged { domain }));
-            warnings.extend(changed_threads(existing, request.device));
-            if images >= recipe.train.images {
-                return Err(PlanError::Finished { path: root, images });
-            }
-            checkpoint = newest_checkpoint(&root)?;
-        }
         let Request { device, threads, .. } = *request;
         let sides = Sides { datasets, pairs };
         Ok(Self {
@@ -162,7 +149,11 @@ impl Plan {
             let (images, skipped) = (side.len() as u64, side.skipped().len() as u64);
             (
                 name.clone(),
-                DataInfo { images, skipped, fingerprint: fingerprint(side, self.conditioned.get(space)) },
+                DataInfo {
+                    images,
+                    skipped,
+                    fingerprint: resume::fingerprint(side, self.conditioned.get(space)),
+                },
             )
         });
         let before = self.existing.iter().flat_map(|existing| existing.info.commands.clone());
@@ -186,8 +177,7 @@ fn known(conditioned: &IndexMap<Space, Conditioned>) -> Conditions {
 
 fn check_apart(folders: &[ImageFolder]) -> Result<(), PlanError> {
     if let [x, y] = folders {
-        let real = |folder: &ImageFolder| folder.root.canonicalize().unwrap_or_else(|_| folder.root.clone());
-        let (a, b) = (real(x), real(y));
+        let (a, b) = (real_path(&x.root), real_path(&y.root));
         if a.starts_with(&b) || b.starts_with(&a) {
             return Err(PlanError::SharedFolder { x: x.root.clone(), y: y.root.clone() });
         }
@@ -196,9 +186,8 @@ fn check_apart(folders: &[ImageFolder]) -> Result<(), PlanError> {
 }
 
 fn check_outside(root: &Path, folders: &[ImageFolder]) -> Result<(), PlanError> {
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let place = real(run::nearest_folder(root));
-    match folders.iter().find(|folder| place.starts_with(real(&folder.root))) {
+    let place = real_path(run::nearest_folder(root));
+    match folders.iter().find(|folder| place.starts_with(real_path(&folder.root))) {
         Some(folder) => Err(PlanError::RunInside { run: root.into(), folder: folder.root.clone() }),
         None => Ok(()),
     }
@@ -211,12 +200,14 @@ fn domain_names(folders: &[ImageFolder], given: Option<&[String]>) -> Result<Vec
         names = given.to_vec();
     } else if names.len() == 2 && names[0] == names[1] {
         let with_parent = |folder: &ImageFolder| {
-            let real = folder.root.canonicalize().unwrap_or_else(|_| folder.root.clone());
-            real.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned())
+            real_path(&folder.root)
+                .parent()
+                .and_then(Path::file_name)
+                .map(|name| name.to_string_lossy().into_owned())
         };
         names = folders.iter().map(|folder| with_parent(folder).unwrap_or_default()).collect();
     }
-    let error = |reason| PlanError::Names { names: format!("`{}`", names.join("`, `")), reason };
+    let error = |reason| PlanError::Names { names: quoted(&names, ", "), reason };
     if names.iter().any(|name| name.is_empty() || name.contains(['/', '\\', ',']) || name.starts_with('.')) {
         return Err(error("a name is empty, or holds `/`, `\\` or `,`, or begins with a dot"));
     }
@@ -227,15 +218,39 @@ fn domain_names(folders: &[ImageFolder], given: Option<&[String]>) -> Result<Vec
 }
 
 /// The name of each space; where one folder holds both, its own name with the side.
-fn domains(spaces: Vec<Space>, mut names: Vec<String>, halves: bool) -> Result<Domains, PlanError> {
+fn domains(recipe: &Recipe, mut names: Vec<String>, folders: usize) -> Result<Domains, PlanError> {
+    let spaces = recipe.spaces();
+    let halves = recipe.data.paired && folders == 1;
+    if spaces.len() != folders && !halves {
+        let names = quoted(spaces.iter().map(|space| space.name()), " and ");
+        return Err(PlanError::FolderCount { needed: spaces.len(), spaces: names, given: folders });
+    }
     if halves && names.len() == 1 {
         names = ["left", "right"].iter().map(|side| format!("{}-{side}", names[0])).collect();
     }
     if names.len() != spaces.len() {
-        let (names, reason) = (format!("`{}`", names.join("`, `")), "there must be one for each domain");
+        let (names, reason) = (quoted(&names, ", "), "there must be one for each domain");
         return Err(PlanError::Names { names, reason });
     }
     Ok(spaces.into_iter().zip(names).collect())
+}
+
+/// Whether a run that is done was trained on these images, as their headers tell: nothing of it has to be decoded. Where
+/// an image is damaged behind its header, it may be so all the same.
+fn is_of_these(
+    request: &Request,
+    root: &Path,
+    existing: &Existing,
+    recipe: &Recipe,
+    folders: &[ImageFolder],
+    domains: &Domains,
+) -> Result<bool, PlanError> {
+    let opened = open_sides(0, recipe, folders.to_vec(), domains, &|| (), &mut Vec::new())?;
+    match resume::check_same_data(root, existing, domains, &opened, request.run.is_some()) {
+        Ok(_) => Ok(true),
+        Err(PlanError::OtherImages { .. }) => Ok(false),
+        Err(other) => Err(other),
+    }
 }
 
 /// The recipe asked for; for a run that exists and no `-r`, the run's own; `--set` on top.
@@ -251,68 +266,23 @@ fn resolve_for(request: &Request, root: &Path, existing: Option<&Existing>) -> R
     }
 }
 
-/// Sections and fields that decide the shapes of saved tensors, or how many images a saved step stands for.
-const FIXED_FIELDS: &[&str] =
-    &["conditions.", "generators.", "discriminators.", "data.size", "loss.pool", "train.batch"];
-
-fn check_same_run(
+/// The checkpoint to go on from, where a run that has shown so many images can go on with this data.
+fn go_on(
+    request: &Request,
     root: &Path,
-    existing: &Existing,
+    (existing, images): (&Existing, u64),
     recipe: &Recipe,
     domains: &Domains,
+    opened: &Opened,
     warnings: &mut Vec<Warning>,
-) -> Result<(), PlanError> {
-    if existing.info.domains != *domains {
-        let text = |domains: &Domains| domains.values().cloned().collect::<Vec<_>>().join(",");
-        let (before, after) = (text(&existing.info.domains), text(domains));
-        return Err(PlanError::OtherDomains { path: root.into(), before, after });
+) -> Result<Option<Checkpoint>, PlanError> {
+    let changed = resume::check_same_data(root, existing, domains, opened, request.run.is_some())?;
+    warnings.extend(changed);
+    warnings.extend(resume::changed_threads(existing, request.device));
+    if images >= recipe.train.images {
+        return Err(PlanError::Finished { path: root.into(), images });
     }
-    let differences = diff(&existing.recipe, recipe).map_err(|source| RecipeError::Yaml {
-        name: root.join("recipe.yaml").display().to_string(),
-        source,
-    })?;
-    for difference in differences {
-        let (field, before, after) = (difference.field, difference.before, difference.after);
-        if FIXED_FIELDS.iter().any(|fixed| field.starts_with(fixed)) {
-            return Err(PlanError::Changed { path: root.into(), field, before, after });
-        }
-        warnings.push(Warning::RecipeChanged { field, before, after });
-    }
-    Ok(())
-}
-
-/// The domains whose files or conditions are not those of the run's last start.
-fn changed_domains(
-    existing: &Existing,
-    domains: &Domains,
-    sides: &[Arc<Dataset>],
-    conditioned: &IndexMap<Space, Conditioned>,
-) -> Vec<String> {
-    let is_changed = |((space, name), side): &((&Space, &String), &Arc<Dataset>)| {
-        let now = fingerprint(side, conditioned.get(*space));
-        existing.info.data.get(*name).is_some_and(|before| before.fingerprint != now)
-    };
-    domains.iter().zip(sides).filter(is_changed).map(|((_, name), _)| name.clone()).collect()
-}
-
-/// Sums over another number of threads round differently.
-fn changed_threads(existing: &Existing, device: Device) -> Option<Warning> {
-    let (before, after) = (existing.info.threads, i64::from(tch::get_num_threads()));
-    (device == Device::Cpu && before != after).then_some(Warning::ThreadsChanged { before, after })
-}
-
-/// Of the images, and of their conditions where they have some.
-fn fingerprint(side: &Dataset, conditioned: Option<&Conditioned>) -> String {
-    let conditions = conditioned.map_or_else(String::new, |side| format!("-{}", side.fingerprint()));
-    side.fingerprint() + &conditions
-}
-
-fn newest_checkpoint(root: &Path) -> Result<Option<Checkpoint>, StoreError> {
-    let newest = checkpoint::newest(&root.join("checkpoints"))?;
-    Ok(newest.map(|(images, stored)| {
-        let seconds = stored.metadata.get("seconds").and_then(|text| text.parse().ok()).unwrap_or(0.0);
-        Checkpoint { images, tensors: stored.tensors, seconds }
-    }))
+    Ok(resume::newest_checkpoint(root)?)
 }
 
 fn find_pairs(datasets: &[Arc<Dataset>], warnings: &mut Vec<Warning>) -> Result<Arc<Pairs>, PlanError> {
@@ -326,10 +296,10 @@ fn find_pairs(datasets: &[Arc<Dataset>], warnings: &mut Vec<Warning>) -> Result<
 }
 
 /// The data sets, and the conditions of those that have some.
-type Opened = (Vec<Arc<Dataset>>, IndexMap<Space, Conditioned>);
+pub(super) type Opened = (Vec<Arc<Dataset>>, IndexMap<Space, Conditioned>);
 
 fn open_sides(
-    request: &Request,
+    cache: u64,
     recipe: &Recipe,
     folders: Vec<ImageFolder>,
     domains: &Domains,
@@ -343,7 +313,7 @@ fn open_sides(
         }
         _ => folders.into_iter().map(|folder| (folder, None)).collect(),
     };
-    let budget = CacheBudget::new(request.cache);
+    let budget = CacheBudget::new(cache);
     let mut sides = Vec::new();
     let mut conditioned = IndexMap::new();
     for ((mut folder, half), (space, domain)) in sources.into_iter().zip(domains) {
@@ -388,11 +358,8 @@ fn open_sides(
 fn small_classes(side: &Conditioned, domain: &str) -> Option<Warning> {
     let Known::Classes(names) = &side.known else { return None };
     let count = |label: usize| side.of.iter().filter(|of| of[0][0] == label as i64).count();
-    let small: Vec<String> = names
-        .iter()
-        .enumerate()
-        .filter(|(i, _)| count(*i) < 2)
-        .map(|(_, name)| format!("`{name}`"))
-        .collect();
-    (!small.is_empty()).then(|| Warning::SmallClasses { domain: domain.into(), classes: small.join(", ") })
+    let small: Vec<&String> =
+        names.iter().enumerate().filter(|(i, _)| count(*i) < 2).map(|(_, name)| name).collect();
+    let classes = quoted(&small, ", ");
+    (!small.is_empty()).then(|| Warning::SmallClasses { domain: domain.into(), classes })
 }

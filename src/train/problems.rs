@@ -1,6 +1,6 @@
 //! Why training cannot begin or stops short, and what the user should know where it goes on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::run::RunError;
 use super::state::RestoreError;
@@ -185,8 +185,8 @@ pub enum TrainError {
     Torch(#[from] TorchError),
     /// A loss or a weight that is no number any more.
     #[error(
-        "{term} is {value} after {images} images: training has diverged\nhint: a smaller `--set optim.lr=…`; the run \
-         in `{run}` can go on from its last checkpoint"
+        "{term} is {value} after {images} images: training has diverged\nhint: a smaller `--set optim.lr=…`{rest}",
+        rest = go_on(.run, *.saved)
     )]
     Diverged {
         /// The loss term in backquotes, or `a weight`.
@@ -197,15 +197,27 @@ pub enum TrainError {
         images: u64,
         /// The run folder.
         run: PathBuf,
+        /// Whether there is a checkpoint to go on from.
+        saved: bool,
     },
     /// The metrics file's.
-    #[error("cannot write `{path}`: {source}")]
+    #[error(
+        "cannot write `{path}`: {source}\nhint: check the permissions and the space left there; the same command then goes \
+         on"
+    )]
     Metrics {
         /// The file.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
     },
+}
+
+fn go_on(run: &Path, saved: bool) -> String {
+    if !saved {
+        return String::new();
+    }
+    format!("; the run in `{}` can go on from its last checkpoint", run.display())
 }
 
 fn memory_hint(error: &TorchError) -> &'static str {
@@ -291,32 +303,56 @@ impl std::fmt::Display for Warning {
             Self::LeftOut(left) => write!(f, "left out {left}"),
             Self::OneImage { domain } => write!(
                 f,
-                "`{domain}` has one image only: its discriminator can learn it by heart\nhint: a hundred or more work better"
+                "`{domain}` has one image only: its discriminator can learn it by heart\nhint: a hundred or more work \
+                 better"
             ),
             Self::UprightHalves { root, count, of } => write!(
                 f,
-                "each image of `{root}` is taken for a pair side by side, but {count} of {of} are narrower than two squares\nhint: where pairs lie in two folders, name both: `translate train {root} OTHER`",
+                "each image of `{root}` is taken for a pair side by side, but {count} of {of} are narrower than two \
+                 squares\nhint: where pairs lie in two folders, name both: `translate train {root} OTHER`",
                 root = root.display()
             ),
             Self::SmallClasses { domain, classes } => write!(
                 f,
-                "classes of `{domain}` with no more than one image that can be read: {classes}\nhint: a class of one image is learnt by heart; add more, or take its folder away"
+                "classes of `{domain}` with no more than one image that can be read: {classes}\nhint: a class of one \
+                 image is learnt by heart; add more, or take its folder away"
             ),
             Self::Small { domain, count, of, size } => write!(
                 f,
-                "{count} of {of} images of `{domain}` are smaller than {size} pixels and were enlarged\nhint: a smaller `--set data.size=…` keeps them sharp"
+                "{count} of {of} images of `{domain}` are smaller than {size} pixels and were enlarged\nhint: a smaller \
+                 `--set data.size=…` keeps them sharp"
             ),
             Self::RecipeChanged { field, before, after } => {
-                write!(f, "`{field}` was {before} when this run began, and is {after} from here on")
+                write!(f, "`{field}` was {before} at the run's last start, and is {after} from here on")
             }
             Self::DataChanged { domain } => write!(
                 f,
-                "the images of `{domain}` have changed since this run began: it goes on, but not bit for bit as it would have"
+                "the images of `{domain}` have changed since the run's last start: it goes on, but not bit for bit as it \
+                 would have"
             ),
             Self::ThreadsChanged { before, after } => write!(
                 f,
-                "this run was on {before} CPU threads, and is on {after} now: it goes on, but not bit for bit as it would have\nhint: OMP_NUM_THREADS={before} brings that back"
+                "the run was on {before} CPU threads at its last start, and is on {after} now: it goes on, but not bit for \
+                 bit as it would have\nhint: OMP_NUM_THREADS={before} brings that back"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_spoken_of_where_there_is_one() {
+        let message = |saved| {
+            let (term, run) = ("`cycle.x`".to_string(), PathBuf::from("models/r"));
+            TrainError::Diverged { term, value: f64::NAN, images: 7, run, saved }.to_string()
+        };
+        assert!(
+            message(true)
+                .ends_with("`--set optim.lr=…`; the run in `models/r` can go on from its last checkpoint")
+        );
+        assert!(message(false).ends_with("hint: a smaller `--set optim.lr=…`"));
     }
 }

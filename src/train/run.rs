@@ -36,6 +36,14 @@ pub enum RunError {
         /// The folder or file.
         path: PathBuf,
     },
+    /// A file where a folder above it would have to be.
+    #[error("no run folder can be made at `{path}`: `{file}` is a file\nhint: name another with `--run DIR`")]
+    BelowFile {
+        /// The folder asked for.
+        path: PathBuf,
+        /// The file on the way there.
+        file: PathBuf,
+    },
     /// A run folder with a broken file.
     #[error("`{path}` is damaged: {reason}\nhint: name another folder with `--run DIR`")]
     Damaged {
@@ -125,7 +133,11 @@ pub fn inspect(root: &Path) -> Result<Option<Existing>, RunError> {
     match std::fs::read_dir(root) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
-            return Err(RunError::NotARun { path: root.into() });
+            let path = root.into();
+            return Err(match root.ancestors().skip(1).find(|above| above.is_file()) {
+                Some(file) => RunError::BelowFile { path, file: file.into() },
+                None => RunError::NotARun { path },
+            });
         }
         Err(error) => return Err(io(error)),
         Ok(mut entries) => {

@@ -275,8 +275,12 @@ impl Trainer {
 
     fn diverged(&self, losses: &IndexMap<String, f64>, images: u64) -> Result<(), TrainError> {
         let Some((term, &value)) = losses.iter().find(|(_, value)| !value.is_finite()) else { return Ok(()) };
-        let run = self.run.root().to_path_buf();
-        Err(TrainError::Diverged { term: format!("`{term}`"), value, images, run })
+        Err(self.divergence(format!("`{term}`"), value, images))
+    }
+
+    fn divergence(&self, term: String, value: f64, images: u64) -> TrainError {
+        let saved = checkpoint::list(&self.run.checkpoints()).is_ok_and(|all| !all.is_empty());
+        TrainError::Diverged { term, value, images, run: self.run.root().into(), saved }
     }
 
     fn draw_samples(&self, images: u64) -> Result<(), TrainError> {
@@ -292,8 +296,7 @@ impl Trainer {
         let (losses, finite) = guard(&name, || (self.state.meter.means(), self.state.is_finite()))?;
         self.diverged(&losses, images)?;
         if !finite {
-            let run = self.run.root().to_path_buf();
-            return Err(TrainError::Diverged { term: "a weight".into(), value: f64::NAN, images, run });
+            return Err(self.divergence("a weight".into(), f64::NAN, images));
         }
         let seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
         let data = self

@@ -24,8 +24,8 @@ fn contents(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// The command is refused with status 2 and a message that holds all of `parts`, and nothing below `root` changes. It
 /// runs in this process, where a panic would fail the test. `@` stands for `root` in the arguments and is left out of
-/// the message.
-fn refused(root: &Path, args: &[&str], parts: &[&str]) {
+/// the message, which is returned.
+fn refused(root: &Path, args: &[&str], parts: &[&str]) -> String {
     let before = contents(root);
     let place = format!("{}/", root.display());
     let absolute = args.iter().map(|arg| arg.replace('@', &place));
@@ -37,6 +37,7 @@ fn refused(root: &Path, args: &[&str], parts: &[&str]) {
         assert!(message.contains(part), "{args:?}: no `{part}` in: {message}");
     }
     assert!(contents(root) == before, "{args:?} changed a file");
+    message
 }
 
 fn faces(root: &Path) {
@@ -61,7 +62,10 @@ fn training_on_what_cannot_be_trained_on_is_refused() {
     refused(root, &["train", x], &["needs 2 folder(s)", "1 given"]);
     refused(root, &["train", x, y, "-r", "cyclgan"], &["no recipe `cyclgan`", "did you mean `cyclegan`?"]);
     refused(root, &["train", x, y, "--set", "train.bach=2"], &["train.bach", "did you mean `batch`?"]);
-    refused(root, &["train", x, y, "--set", "train.batch=many"], &["`train.batch`", "\"many\""]);
+    let many =
+        ["`--set train.batch=many`", "a whole number", "the text `many`", "\nhint: `translate recipe show"];
+    let text = refused(root, &["train", x, y, "--set", "train.batch=many"], &many);
+    assert!(!text.contains("usize"), "{text}");
     std::fs::write(
         root.join("mine.yaml"),
         include_str!("../../recipes/demo.yaml").replace("batch:", "bach:"),
@@ -69,6 +73,8 @@ fn training_on_what_cannot_be_trained_on_is_refused() {
     .unwrap();
     refused(root, &["train", x, y, "-r", "@mine.yaml"], &["mine.yaml", "`bach`", "`batch`"]);
     refused(root, &["train", x, y, "--run", "@faces"], &["`faces` exists and is no run folder", "--run DIR"]);
+    let below = ["no run folder can be made at `mine.yaml/run/1`", "`mine.yaml` is a file", "--run DIR"];
+    refused(root, &["train", x, y, "--run", "@mine.yaml/run/1"], &below);
     refused(
         root,
         &["train", x, y, "--run", "@faces/photos/run"],
@@ -122,6 +128,48 @@ fn a_model_that_is_none_is_refused() {
 }
 
 #[test]
+fn an_eval_that_could_not_end_is_refused_before_its_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    faces(root);
+    crate::model::write_model(&root.join("m.safetensors"));
+    let eval = |more: &[&str], parts: &[&str]| {
+        refused(root, &[&["eval", "@m.safetensors", "@faces/photos", "@faces/anime"], more].concat(), parts)
+    };
+    eval(&["--picture", "@p.png", "--rows", "0"], &["--rows", "expected a number from 1"]);
+    eval(&["--picture", "@faces", "--overwrite"], &["`--picture faces`", "ends in `.png`"]);
+    std::fs::create_dir(root.join("folder.png")).unwrap();
+    eval(&["--picture", "@folder.png", "--overwrite"], &["`--picture folder.png` is a folder", "hint: "]);
+    eval(&["--picture", "@p.jpg"], &["`--picture p.jpg`", "ends in `.png`"]);
+    eval(&["--size", "12"], &["`--size 12`", "a multiple of 4 from 16 to 4096"]);
+}
+
+/// Beside what is UTF-8 a folder can have any name on Linux.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_s_name_need_not_be_text() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    faces(root);
+    let odd = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    std::fs::rename(root.join("faces/photos"), root.join(odd)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_translate"));
+    command.current_dir(root).arg("train").arg(odd).args([
+        "faces/anime",
+        "-r",
+        "cyclegan-small",
+        "--run",
+        "run",
+    ]);
+    let sets = ["train.images=1", "train.batch=1", "data.size=32", "data.load_size=32", "monitor.count=0"];
+    let output = command.args(sets.iter().flat_map(|set| ["--set", set])).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let info = std::fs::read_to_string(root.join("run/run.json")).unwrap();
+    assert!(info.contains("\"caf\u{fffd}\""), "{info}");
+}
+
+#[test]
 fn one_image_and_small_images_warn_and_a_bad_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
@@ -141,7 +189,12 @@ fn one_image_and_small_images_warn_and_a_bad_file_is_named() {
     refused(root, &to, &["makes no `on`", "`photos` and `one`", "did you mean `one`?"]);
     let onto_itself = ["apply", "@run", "@faces/photos", "-o", "@faces/photos", "--overwrite"];
     refused(root, &onto_itself, &["written over the input"]);
+    // No image of a run that is done is decoded again: its header is whole.
+    let bytes = std::fs::read(root.join("one/a.png")).unwrap();
+    let damaged = [&bytes[..bytes.len() / 2], &vec![0; bytes.len() - bytes.len() / 2]].concat();
+    std::fs::write(root.join("one/a.png"), damaged).unwrap();
     let again = translate(root, &["train", "faces/photos", "one", "--run", "run"]);
+    std::fs::write(root.join("one/a.png"), bytes).unwrap();
     assert_eq!(again.code, Some(0), "{}", again.stderr);
     assert!(
         again.stderr.contains("is finished") && again.stderr.contains("train.images=N"),
@@ -186,7 +239,7 @@ fn elsewhere(root: &Path) {
     edit(&root.join("run/run.json"), &|info| info["threads"] = 63.into());
     let ended = translate(root, &in_run);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    for part in ["on 63 CPU threads", "OMP_NUM_THREADS=63"] {
+    for part in ["on 63 CPU threads at its last start", "OMP_NUM_THREADS=63"] {
         assert!(ended.stderr.contains(part), "no `{part}` in: {}", ended.stderr);
     }
     assert!(!ended.stderr.contains("have changed"), "{}", ended.stderr);
@@ -198,7 +251,11 @@ fn elsewhere(root: &Path) {
     });
     let ended = translate(root, &in_run);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(ended.stderr.contains("the images of `photos` have changed"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("the images of `photos` have changed since the run's last start"),
+        "{}",
+        ended.stderr
+    );
     // Found by the folders' names alone, it may be of other folders that are called the same.
     std::fs::create_dir(root.join("models")).unwrap();
     std::fs::rename(root.join("run"), root.join("models/photos-one")).unwrap();

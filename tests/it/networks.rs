@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
-use translate::data::condition::Known;
-use translate::nets::{Encoding, Network, Norm, patch, resnet, unet};
-use translate::recipe::{Condition, Discriminator, DiscriminatorNet, GeneratorNet};
+use translate::data::condition::{Conditions, Known};
+use translate::nets::{Encoding, Graph, Network, Norm, patch, resnet, unet};
+use translate::recipe::{Condition, Discriminator, DiscriminatorNet, GeneratorNet, resolve};
 
 use crate::python;
 
@@ -129,20 +129,22 @@ fn sorted(mut list: Vec<(String, Vec<i64>)>) -> Vec<(String, Vec<i64>)> {
     list
 }
 
-/// The generator of published horse2zebra checkpoints (`second` is 5; 6 where they were trained with dropout).
-fn published_generator(second: i64) -> Vec<(String, Vec<i64>)> {
+/// The generator of published horse2zebra checkpoints, of 9 blocks or 6 (`second` is 5; 6 where they were trained with
+/// dropout).
+fn published_generator(blocks: i64, second: i64) -> Vec<(String, Vec<i64>)> {
     let mut expected = conv("model.1", [64, 3, 7, 7], 64);
     expected.extend(conv("model.4", [128, 64, 3, 3], 128));
     expected.extend(conv("model.7", [256, 128, 3, 3], 256));
-    for block in 10..19 {
+    let up = 10 + blocks;
+    for block in 10..up {
         for layer in [1, second] {
             expected.extend(conv(&format!("model.{block}.conv_block.{layer}"), [256, 256, 3, 3], 256));
         }
     }
     // A transposed convolution's weight is stored [in, out, height, width].
-    expected.extend(conv("model.19", [256, 128, 3, 3], 128));
-    expected.extend(conv("model.22", [128, 64, 3, 3], 64));
-    expected.extend(conv("model.26", [3, 64, 7, 7], 3));
+    expected.extend(conv(&format!("model.{up}"), [256, 128, 3, 3], 128));
+    expected.extend(conv(&format!("model.{}", up + 3), [128, 64, 3, 3], 64));
+    expected.extend(conv(&format!("model.{}", up + 7), [3, 64, 7, 7], 3));
     sorted(expected)
 }
 
@@ -150,11 +152,12 @@ fn published_generator(second: i64) -> Vec<(String, Vec<i64>)> {
 fn names_and_shapes_are_those_of_published_checkpoints() {
     let generator = |config| Network::generator(&GeneratorNet::Resnet(config), 256, None);
     let nine = generator(resnet::Config::default());
-    assert_eq!(shapes(&nine), published_generator(5));
+    assert_eq!(shapes(&nine), published_generator(9, 5));
     assert_eq!(nine.parameter_count(), 11_378_179);
     let dropout = generator(resnet::Config { dropout: true, ..resnet::Config::default() });
-    assert_eq!(shapes(&dropout), published_generator(6));
+    assert_eq!(shapes(&dropout), published_generator(9, 6));
     let six = generator(resnet::Config { blocks: 6, ..resnet::Config::default() });
+    assert_eq!(shapes(&six), published_generator(6, 5));
     assert_eq!(six.parameter_count(), 7_837_699);
 
     let judge = Network::discriminator(&DiscriminatorNet::Patch(patch::Config::default()).into(), 256, None);
@@ -183,6 +186,38 @@ fn unet_256_has_the_published_size() {
     assert_eq!(shapes[&format!("{inner}.4.running_mean")], [512]);
     assert_eq!(shapes["model.model.3.bias"], [3]);
     assert!(!shapes.contains_key("model.model.0.bias"), "batch norm's networks have no bias before it");
+}
+
+/// Mean and deviation of a tensor lie within six of their sampling errors, which chance passes once in 10⁸ tensors.
+fn assert_normal(name: &str, tensor: &Tensor, mean: f64, deviation: f64) {
+    let numbers = tensor.numel() as f64;
+    let found = tensor.mean(Kind::Double).double_value(&[]);
+    let spread = tensor.to_kind(Kind::Double).std(true).double_value(&[]);
+    let error = 6.0 * deviation / numbers.sqrt();
+    assert!((found - mean).abs() < error, "{name}: mean {found}, expected {mean} ± {error}");
+    let error = error / 2f64.sqrt();
+    assert!((spread - deviation).abs() < error, "{name}: deviation {spread}, expected {deviation} ± {error}");
+}
+
+/// The reference's `init_weights` of type `normal` and gain 0.02.
+#[test]
+fn weights_begin_as_the_reference_s_do() {
+    let recipe = resolve("cyclegan", &[]).unwrap();
+    let graph = Graph::build(&recipe, &Conditions::new(), Device::Cpu);
+    let unet = Network::generator(&GeneratorNet::Unet(unet::Config::default()), 256, None);
+    let (mut weights, mut scales) = (0, 0);
+    for (name, tensor) in graph.tensors().into_iter().chain(unet.tensors()) {
+        match tensor.dim() {
+            4 => assert_normal(&name, &tensor, 0.0, 0.02),
+            1 if name.ends_with("weight") => assert_normal(&name, &tensor, 1.0, 0.02),
+            _ if name.ends_with("bias") => assert_eq!(tensor.ne(0.0).any().int64_value(&[]), 0, "{name}"),
+            _ => assert!(name.contains("running_") || name.ends_with("num_batches_tracked"), "{name}"),
+        }
+        weights += usize::from(tensor.dim() == 4);
+        scales += usize::from(tensor.dim() == 1 && name.ends_with("weight"));
+    }
+    // Two generators of 24 convolutions and two discriminators of 5; and the U-Net.
+    assert_eq!((weights, scales), (2 * 24 + 2 * 5 + 16, 13));
 }
 
 /// Receptive field: how many input columns one verdict's gradient reaches.

@@ -92,7 +92,7 @@ fn loaded(recipe: &Recipe, index: u64) -> Batch {
     let side =
         |side: usize| (0..bytes).map(|i| ((i * 37 + side * 91) as u64 * (index + 3) % 251) as u8).collect();
     let sides = recipe.spaces().len();
-    Batch { index, sides: (0..sides).map(side).collect(), items: vec![vec![0, 1]; sides] }
+    Batch { sides: (0..sides).map(side).collect(), items: vec![vec![0, 1]; sides] }
 }
 
 fn train(recipe: &Recipe, state: &mut State, steps: std::ops::Range<u64>) {

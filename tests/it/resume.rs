@@ -103,8 +103,9 @@ fn killed_and_interrupted_runs_end_with_the_same_bits() {
     translate::data::portraits::write_dataset(&root.join("faces"), &options).unwrap();
     assert!(train(root, "straight", 1).wait().unwrap().success(), "{}", said(root, "straight"));
 
-    for (threads, signal, status) in [(1, libc::SIGINT, 130), (4, libc::SIGTERM, 143)] {
-        let run = format!("stopped-{threads}");
+    for (threads, signal, status) in [(1, libc::SIGINT, 130), (4, libc::SIGTERM, 143), (4, libc::SIGINT, 130)]
+    {
+        let run = format!("stopped-{threads}-{status}");
         let mut child = train(root, &run, threads);
         wait_for_checkpoint(root, &run, &mut child);
         child.kill().unwrap();

@@ -62,8 +62,7 @@ fn the_identity_gives_every_size_back_bit_for_bit() {
     let output = TempDir::new().unwrap();
     let plan = plan(input.path(), output.path());
     let summary = run(&plan, &OPTIONS, &GO, &mut same, &mut |_| ());
-    let pixels = images.values().map(|image| u64::from(image.width() * image.height())).sum();
-    assert_eq!(summary, Summary { done: 20, pixels, ..Summary::default() });
+    assert_eq!(summary, Summary { done: 20, ..Summary::default() });
     for (relative, image) in images {
         assert_eq!(decode(&output.path().join(&relative)).unwrap(), image, "{}", relative.display());
     }

@@ -10,6 +10,7 @@ use tch::Tensor;
 
 use super::{ConditionError, Vocabulary, captions, labels};
 use crate::data::dataset::Dataset;
+use crate::data::fingerprint::fingerprint;
 use crate::data::left_out::LeftOut;
 use crate::data::loader::spread;
 use crate::data::scan::ImageFolder;
@@ -150,17 +151,14 @@ impl Conditioned {
         self.known.tensor(&drawn.collect::<Vec<_>>())
     }
 
-    /// Sixteen hexadecimal digits that change when an image's conditions do: FNV-1a (64 bits) over all of their numbers.
+    /// Changes when an image's conditions do: over all of their numbers.
     pub fn fingerprint(&self) -> String {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        for (image, all) in self.of.iter().enumerate() {
-            for numbers in all {
-                for number in [image as i64, numbers.len() as i64].iter().chain(numbers) {
-                    hash = (hash ^ *number as u64).wrapping_mul(0x0100_0000_01b3);
-                }
-            }
-        }
-        format!("{hash:016x}")
+        let conditions =
+            self.of.iter().enumerate().flat_map(|(image, all)| all.iter().map(move |of| (image, of)));
+        fingerprint(conditions.flat_map(|(image, numbers)| {
+            let head = [image as u64, numbers.len() as u64];
+            head.into_iter().chain(numbers.iter().map(|number| *number as u64))
+        }))
     }
 
     fn chosen(&self, seed: u64, first: u64, items: &[usize]) -> Vec<Vec<i64>> {

@@ -4,12 +4,15 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 use serde_json::{Map, Value};
+use tempfile::TempDir;
 use thiserror::Error;
 
 use super::{MAX_SIZE, MIN_SIZE, Person, Style, draw};
+use crate::atomic;
 
 /// Persons in the holdout unless asked otherwise; fewer with fewer images than that to train on.
 pub const DEFAULT_HOLDOUT: usize = 32;
@@ -28,12 +31,6 @@ pub struct Options {
     pub seed: u64,
     /// Persons in `holdout`, 0 to [`MAX_COUNT`]; `None` for the smaller of [`DEFAULT_HOLDOUT`] and `count`.
     pub holdout: Option<usize>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { count: 1000, size: 64, seed: 0, holdout: None }
-    }
 }
 
 /// What was written.
@@ -58,6 +55,9 @@ pub enum DemoError {
     /// The path is taken by something else than a folder.
     #[error("`{0}` is a file, expected a new or empty folder; name another folder")]
     NotAFolder(PathBuf),
+    /// It was told to stop.
+    #[error("stopped: nothing was written to `{0}`")]
+    Interrupted(PathBuf),
     /// A number that no set can have.
     #[error("`{field}` is {value}, expected {least} to {most}; give a number in that range")]
     OutOfRange {
@@ -119,28 +119,48 @@ impl Group {
 ///
 /// Images are square RGB PNG files. The n-th image depends on `seed` and `size` only. The set is drawn in a
 /// hidden folder named `.portraits-…` and moved when it is complete, so that a killed run leaves no half set
-/// under its name.
+/// under its name; the next one in the same place removes what it left.
 ///
 /// # Errors
 ///
 /// An option out of range, a folder that is not empty, or a failure to write, after which the folder is as it
 /// was.
 pub fn write_dataset(folder: &Path, options: &Options) -> Result<Summary, DemoError> {
+    write_dataset_unless(folder, options, &AtomicBool::new(false))
+}
+
+/// As [`write_dataset`]; once `stop` is set it ends, and leaves nothing.
+///
+/// # Errors
+///
+/// As [`write_dataset`]'s, and [`DemoError::Interrupted`].
+pub fn write_dataset_unless(
+    folder: &Path,
+    options: &Options,
+    stop: &AtomicBool,
+) -> Result<Summary, DemoError> {
     let holdout = options.holdout.unwrap_or(DEFAULT_HOLDOUT.min(options.count));
     check_range("count", options.count, 1, MAX_COUNT)?;
     check_range("holdout", holdout, 0, MAX_COUNT)?;
     check_range("size", options.size as usize, MIN_SIZE as usize, MAX_SIZE as usize)?;
-    refuse_occupied(folder)?;
+    refuse_file(folder)?;
     // A folder that exists may be a mount point or the current folder: it stays, and is filled from within.
     let exists = folder.is_dir();
-    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let base = if exists { folder } else { parent };
+    let base = if exists { folder } else { atomic::folder_of(folder) };
     fs::create_dir_all(base).map_err(DemoError::write(base))?;
-    let draft =
-        tempfile::Builder::new().prefix(".portraits-").tempdir_in(base).map_err(DemoError::write(base))?;
+    remove_left_drafts(base).map_err(DemoError::write(base))?;
+    if exists {
+        refuse_occupied(folder)?;
+    }
+    let draft = Draft::new(base).map_err(DemoError::write(base))?;
 
-    let set = draft.path().join("set");
-    let write = |name: &str, group, style, count| write_images(&set.join(name), group, style, count, options);
+    let set = draft.folder.path().join("set");
+    let write = |name: &str, group, style, count| {
+        write_images(&set.join(name), group, style, count, options, stop).and_then(|()| {
+            let stopped = stop.load(Ordering::Relaxed);
+            if stopped { Err(DemoError::Interrupted(folder.into())) } else { Ok(()) }
+        })
+    };
     write("photos", Group::Photos, Style::Photo, options.count)?;
     write("anime", Group::Anime, Style::Anime, options.count)?;
     write("holdout/photos", Group::Holdout, Style::Photo, holdout)?;
@@ -163,16 +183,47 @@ fn check_range(field: &'static str, value: usize, least: usize, most: usize) -> 
     }
 }
 
+fn refuse_file(path: &Path) -> Result<(), DemoError> {
+    if path.exists() && !path.is_dir() { Err(DemoError::NotAFolder(path.to_owned())) } else { Ok(()) }
+}
+
 fn refuse_occupied(folder: &Path) -> Result<(), DemoError> {
-    match fs::read_dir(folder) {
-        Ok(mut entries) => match entries.next() {
-            None => Ok(()),
-            Some(_) => Err(DemoError::NotEmpty(folder.to_owned())),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(_) if folder.is_file() => Err(DemoError::NotAFolder(folder.to_owned())),
-        Err(error) => Err(DemoError::write(folder)(error)),
+    match fs::read_dir(folder).map_err(DemoError::write(folder))?.next() {
+        None => Ok(()),
+        Some(_) => Err(DemoError::NotEmpty(folder.to_owned())),
     }
+}
+
+/// Begins the name of a folder in which a set is drawn,
+const DRAFT: &str = ".portraits-";
+/// in which a file of this name is locked for as long as that goes on.
+const LOCK: &str = "lock";
+
+/// A set that is being drawn; its folder goes when this does.
+struct Draft {
+    folder: TempDir,
+    _lock: File,
+}
+
+impl Draft {
+    fn new(base: &Path) -> io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix(DRAFT).tempdir_in(base)?;
+        let lock = File::create(folder.path().join(LOCK))?;
+        lock.lock()?;
+        Ok(Self { folder, _lock: lock })
+    }
+}
+
+/// Removes the drafts in `base` whose program was killed.
+fn remove_left_drafts(base: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(base)? {
+        let entry = entry?;
+        let is_draft = entry.file_name().as_encoded_bytes().starts_with(DRAFT.as_bytes());
+        if is_draft && File::open(entry.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn write_images(
@@ -181,10 +232,12 @@ fn write_images(
     style: Style,
     count: usize,
     options: &Options,
+    stop: &AtomicBool,
 ) -> Result<(), DemoError> {
     fs::create_dir_all(folder).map_err(DemoError::write(folder))?;
     let lines: Vec<Value> = (0..count)
         .into_par_iter()
+        .take_any_while(|_| !stop.load(Ordering::Relaxed))
         .map(|number| {
             let person = group.person(options.seed, number);
             let file_name = format!("{number:05}.png");
@@ -216,147 +269,4 @@ fn describe(person: &Person, file_name: String) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, HashSet};
-
-    use super::*;
-
-    const SMALL: Options = Options { count: 4, size: 16, seed: 7, holdout: Some(2) };
-
-    /// The bytes of all files under a folder by their path in it.
-    fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-        let mut files = BTreeMap::new();
-        let mut folders = vec![folder.to_owned()];
-        while let Some(next) = folders.pop() {
-            for entry in fs::read_dir(next).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else {
-                    files.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read(&path).unwrap());
-                }
-            }
-        }
-        files
-    }
-
-    fn metadata(folder: &Path) -> Vec<Value> {
-        let text = fs::read_to_string(folder.join("metadata.jsonl")).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    #[test]
-    fn equal_seeds_give_equal_bytes_on_any_number_of_threads() {
-        let parent = tempfile::tempdir().unwrap();
-        let write = |name: &str, threads, options: &Options| {
-            let folder = parent.path().join(name);
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| write_dataset(&folder, options)).unwrap();
-            contents(&folder)
-        };
-        let alone = write("a", 1, &SMALL);
-        assert_eq!(alone.len(), 2 * (4 + 1) + 2 * (2 + 1));
-        assert_eq!(alone, write("b", 3, &SMALL));
-        assert_ne!(alone, write("c", 1, &Options { seed: 8, ..SMALL }));
-    }
-
-    #[test]
-    fn an_image_does_not_depend_on_how_many_there_are() {
-        let parent = tempfile::tempdir().unwrap();
-        let (few, many) = (parent.path().join("few"), parent.path().join("many"));
-        write_dataset(&few, &SMALL).unwrap();
-        write_dataset(&many, &Options { count: 9, holdout: Some(5), ..SMALL }).unwrap();
-        let many = contents(&many);
-        for (path, bytes) in contents(&few).iter().filter(|(path, _)| path.extension().unwrap() == "png") {
-            assert_eq!(Some(bytes), many.get(path), "{}", path.display());
-        }
-    }
-
-    #[test]
-    fn the_holdout_is_paired_and_everything_else_is_not() {
-        let parent = tempfile::tempdir().unwrap();
-        let folder = parent.path().join("new/set");
-        let options = Options { count: 40, size: 16, seed: 3, holdout: None };
-        let summary = write_dataset(&folder, &options).unwrap();
-        assert_eq!(summary, Summary { folder: folder.clone(), count: 40, holdout: 32, size: 16 });
-        let lines = |name: &str| metadata(&folder.join(name));
-        assert_eq!(lines("holdout/photos"), lines("holdout/anime"));
-        let anonymous = |name: &str| {
-            let mut lines = lines(name);
-            for line in &mut lines {
-                line["file_name"] = Value::Null;
-            }
-            lines.iter().map(Value::to_string).collect::<HashSet<_>>()
-        };
-        let (photos, anime, holdout) = (anonymous("photos"), anonymous("anime"), anonymous("holdout/photos"));
-        assert_eq!((photos.len(), anime.len(), holdout.len()), (40, 40, 32));
-        assert!(photos.is_disjoint(&anime) && photos.is_disjoint(&holdout) && anime.is_disjoint(&holdout));
-    }
-
-    #[test]
-    fn metadata_describes_the_person_that_the_image_shows() {
-        let parent = tempfile::tempdir().unwrap();
-        let folder = parent.path().join("set");
-        write_dataset(&folder, &SMALL).unwrap();
-        for (number, line) in metadata(&folder.join("anime")).iter().enumerate() {
-            let person = Group::Anime.person(SMALL.seed, number);
-            let name = line["file_name"].as_str().unwrap();
-            let file = image::open(folder.join("anime").join(name)).unwrap().into_rgb8();
-            assert_eq!(file, draw(&person, Style::Anime, SMALL.size));
-            let (eyes, hair) = (line["eye_color"].as_str().unwrap(), line["hair_color"].as_str().unwrap());
-            assert_eq!((eyes, hair), (person.eye_color.name(), person.hair_color.name()));
-            assert_eq!(line["text"], format!("{eyes} eyes, {hair} hair"));
-        }
-    }
-
-    #[test]
-    fn an_occupied_folder_is_refused_and_left_as_it_was() {
-        let parent = tempfile::tempdir().unwrap();
-        fs::write(parent.path().join("mine.txt"), "keep").unwrap();
-        let error = write_dataset(parent.path(), &SMALL).unwrap_err();
-        let name = parent.path().display().to_string();
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "`{name}` is not empty, expected a new or empty folder; name another folder or remove this one"
-            )
-        );
-        let file = parent.path().join("mine.txt");
-        assert!(matches!(write_dataset(&file, &SMALL), Err(DemoError::NotAFolder(path)) if path == file));
-        assert_eq!(contents(parent.path()), BTreeMap::from([("mine.txt".into(), b"keep".to_vec())]));
-        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn an_empty_folder_is_filled_and_nothing_else_is_left() {
-        let parent = tempfile::tempdir().unwrap();
-        let folder = parent.path().join("empty");
-        fs::create_dir(&folder).unwrap();
-        write_dataset(&folder, &SMALL).unwrap();
-        let names = |folder: &Path| {
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect::<HashSet<_>>()
-        };
-        assert_eq!(names(&folder), ["anime", "holdout", "photos"].map(Into::into).into());
-        assert_eq!(names(parent.path()), ["empty".into()].into());
-    }
-
-    #[test]
-    fn numbers_out_of_range_are_refused_before_anything_is_made() {
-        let parent = tempfile::tempdir().unwrap();
-        let folder = parent.path().join("set");
-        for (options, message) in [
-            (
-                Options { count: 0, ..SMALL },
-                "`count` is 0, expected 1 to 1000000; give a number in that range",
-            ),
-            (Options { size: 15, ..SMALL }, "`size` is 15, expected 16 to 4096; give a number in that range"),
-            (
-                Options { size: 5000, ..SMALL },
-                "`size` is 5000, expected 16 to 4096; give a number in that range",
-            ),
-        ] {
-            assert_eq!(write_dataset(&folder, &options).unwrap_err().to_string(), message);
-        }
-        assert!(!folder.exists());
-    }
-}
+mod tests;

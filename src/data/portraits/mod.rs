@@ -22,7 +22,9 @@ mod person;
 mod photo;
 
 pub use color::Rgb;
-pub use dataset::{DEFAULT_HOLDOUT, DemoError, MAX_COUNT, Options, Summary, write_dataset};
+pub use dataset::{
+    DEFAULT_HOLDOUT, DemoError, MAX_COUNT, Options, Summary, write_dataset, write_dataset_unless,
+};
 pub use palette::{ClothesColor, Expression, EyeColor, Fringe, HairColor, HairStyle, Neckline, Scene, Skin};
 pub use person::{Backdrop, Face, Person, Pose};
 

@@ -1,8 +1,7 @@
 //! The random choices of the sliced Wasserstein distance: where patches are cut and on what they are projected.
 
 use super::{DESCRIPTOR, PATCH};
-use crate::random::{Purpose, stream, uniform_below, unit_f64};
-use std::f64::consts::TAU;
+use crate::random::{Purpose, normal_f64, stream, uniform_below};
 use tch::{Kind, Tensor};
 
 /// Patches taken from each image at each level.
@@ -78,12 +77,8 @@ impl Sampler {
         (0..levels as u64)
             .map(|level| {
                 let mut rng = stream(self.seed, Purpose::SwdDirections, level);
-                // Box and Muller's transform; 1 - u lies in (0, 1], where the logarithm is finite.
-                let mut normal = || {
-                    let radius = (-2.0 * (1.0 - unit_f64(&mut rng)).ln()).sqrt();
-                    radius * (TAU * unit_f64(&mut rng)).cos()
-                };
-                let values: Vec<f64> = (0..REPEATS * DIRECTIONS * DESCRIPTOR).map(|_| normal()).collect();
+                let numbers = REPEATS * DIRECTIONS * DESCRIPTOR;
+                let values: Vec<f64> = (0..numbers).map(|_| normal_f64(&mut rng)).collect();
                 let xs = Tensor::from_slice(&values).reshape([REPEATS, DIRECTIONS, DESCRIPTOR]);
                 (&xs / xs.square().sum_dim_intlist(-1, true, Kind::Double).sqrt()).to_kind(Kind::Float)
             })
