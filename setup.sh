@@ -7,10 +7,10 @@
 set -eu
 cd "$(dirname "$0")"
 
-# Links a libtorch as .libtorch. Cargo sees neither that the link leads elsewhere now nor that what lies there is newer, so
-# build.rs, which writes libtorch's place into the program, is made to look changed.
+# Links a libtorch as .libtorch. Cargo does not see that the link leads elsewhere now, so build.rs, which writes libtorch's
+# place into the program, is made to look changed.
 link_libtorch() {
-    [ "$(readlink .libtorch || true)" = "$1" ] && return
+    [ "$(readlink -f .libtorch || true)" = "$(readlink -f "$1")" ] && return
     ln -sfn "$1" .libtorch
     touch build.rs
 }

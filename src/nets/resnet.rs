@@ -24,7 +24,7 @@ pub struct Config {
     pub width: i64,
     /// Residual blocks: the reference takes 9 at 256² and above, 6 at 128².
     pub blocks: usize,
-    /// Normalisation after every convolution but the last.
+    /// Normalisation after every convolution but the last, and the first where `skip`.
     pub norm: Norm,
     /// Zero half of the features inside each residual block while training.
     pub dropout: bool,
@@ -126,21 +126,21 @@ impl Net for Resnet {
         let ys = reflect(xs, 3).apply(&self.head.0);
         let mut ys = self.head.1.forward(&ys, train).relu_();
         // [batch, 4·width, height/4, width/4]
-        let mut before = Vec::with_capacity(self.downs.len());
+        let mut before = Vec::new();
         for (conv, norm) in &self.downs {
             let halved = norm.forward(&ys.apply(conv), train).relu_();
-            before.push(std::mem::replace(&mut ys, halved));
+            let whole = std::mem::replace(&mut ys, halved);
+            // Without skips its memory is free from here on.
+            before.extend(self.skip.then_some(whole));
         }
         for block in &self.blocks {
             ys = block.forward(&ys, train);
         }
         // [batch, width, height, width]
-        for ((up, norm), before) in self.ups.iter().zip(before.iter().rev()) {
+        for (up, norm) in &self.ups {
             ys = norm.forward(&up.forward(&ys), train).relu_();
-            if self.skip {
-                // Not in place: the slope of the ReLU is read off its result.
-                ys = &ys + before;
-            }
+            // Not in place: the slope of the ReLU is read off its result.
+            ys = before.pop().map_or_else(|| ys.shallow_clone(), |before| &ys + before);
         }
         let ys = reflect(&ys, 3).apply(&self.tail);
         ys.tanh()

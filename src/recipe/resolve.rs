@@ -146,18 +146,16 @@ fn read(tree: &Value, sets: &[String]) -> Result<Result<Recipe, Misfit>, RecipeE
     Ok(serde_path_to_error::deserialize(tree).map_err(misfit))
 }
 
-/// Names the `--set` that a value came from, which is the last one without which the mistake is gone.
+/// Names the `--set` that a value came from: the first one with which, after those before it, the mistake is there.
 fn explain(name: &str, tree: &Value, sets: &[String], misfit: Misfit) -> RecipeError {
     let Mistake { reason, meant } = mistake(&misfit.1);
     let lookup = || format!("`translate recipe show {name} --resolved` shows every field with its value");
-    let is_cause = |i: &usize| {
-        let others = [&sets[..*i], &sets[i + 1..]].concat();
-        read(tree, &others).is_ok_and(|without| without.err().as_ref() != Some(&misfit))
-    };
-    if let Some(i) = (0..sets.len()).rev().find(is_cause) {
-        let field = sets[i].split('=').next().unwrap_or_default();
+    let shows =
+        |count: &usize| read(tree, &sets[..*count]).is_ok_and(|found| found.err().as_ref() == Some(&misfit));
+    if let Some(cause) = (0..=sets.len()).find(shows).and_then(|count| sets[..count].last()) {
+        let field = cause.split('=').next().unwrap_or_default();
         let hint = meant.map_or_else(lookup, |meant| format!("`--set {field}={meant}`"));
-        return RecipeError::SetField { given: sets[i].clone(), reason, hint };
+        return RecipeError::SetField { given: cause.clone(), reason, hint };
     }
     let hint = meant.map_or_else(
         || "`translate recipe show cyclegan --resolved` is a complete recipe to compare with".into(),
@@ -169,9 +167,10 @@ fn explain(name: &str, tree: &Value, sets: &[String], misfit: Misfit) -> RecipeE
 fn apply_set(tree: &mut Value, set: &str) -> Result<(), RecipeError> {
     let bad = |reason: String| RecipeError::Set { given: set.into(), reason };
     let (path, value) = set.split_once('=').ok_or_else(|| bad("there is no `=`".into()))?;
-    let value: Value = serde_yaml::from_str(value).map_err(|error| match error.to_string() {
-        error if error.contains("128") => bad("the number is larger than any field takes".into()),
-        error => bad(format!("the value is not YAML ({error})")),
+    let is_number = value.trim_start_matches(['-', '+']).bytes().all(|byte| byte.is_ascii_digit());
+    let value: Value = serde_yaml::from_str(value).map_err(|error| {
+        let too_large = "the number is larger than any field takes".into();
+        bad(if is_number { too_large } else { format!("the value is not YAML ({error})") })
     })?;
     let mut place = tree;
     for key in path.split('.') {

@@ -80,14 +80,15 @@ fn meant(found: &str, wanted: &str) -> Option<String> {
     let number: f64 = without_separators(&text)?.parse().ok()?;
     let whole = number.fract() == 0.0 && number.abs() < 1e15;
     match words {
-        "a number" if number.is_finite() => Some(number.to_string()),
+        // A comma may be a decimal point.
+        "a number" if number.is_finite() && !text.contains(',') => Some(number.to_string()),
         "a whole number" if whole => Some(number.to_string()),
         "a whole number from 0" if whole && number >= 0.0 => Some(number.to_string()),
         _ => None,
     }
 }
 
-/// The digits of a number whose groups are kept apart; none where a comma may be a decimal point.
+/// The digits of a number whose groups are kept apart.
 fn without_separators(text: &str) -> Option<String> {
     let thousands = text.split(',').skip(1).all(|group| group.len() == 3);
     thousands.then(|| text.replace(['_', ',', '\'', ' '], ""))
@@ -139,6 +140,11 @@ mod tests {
                 None,
             ),
             ("invalid type: string \"0,5\", expected f64", "expected a number, found the text `0,5`", None),
+            (
+                "invalid type: string \"0,001\", expected f64",
+                "expected a number, found the text `0,001`",
+                None,
+            ),
             (
                 "invalid type: string \"yes\", expected a boolean",
                 "expected `true` or `false`, found the text `yes`",

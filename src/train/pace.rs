@@ -33,16 +33,17 @@ pub struct FirstSteps {
 
 impl FirstSteps {
     /// Takes note of a step; once there were enough of them, how many there are a second. The first one, which warms
-    /// caches up, does not count. `wait` waits for what the device has still to do.
-    pub fn take(&mut self, wait: impl FnOnce()) -> Option<f64> {
-        let steady = *self.steady.get_or_insert_with(Instant::now);
-        let long = steady.elapsed().as_secs_f64() > ESTIMATE_SECONDS || self.steps >= ESTIMATE_STEPS;
+    /// caches up, does not count. `now` gives the time, and `wait` waits for what the device has still to do.
+    pub fn take(&mut self, now: impl Fn() -> Instant, wait: impl FnOnce()) -> Option<f64> {
+        let steady = *self.steady.get_or_insert_with(&now);
+        let passed = || now().duration_since(steady).as_secs_f64();
+        let long = passed() > ESTIMATE_SECONDS || self.steps >= ESTIMATE_STEPS;
         let due = !self.told && self.steps > 0 && long;
         self.steps += 1;
         due.then(|| {
             self.told = true;
             wait();
-            (self.steps - 1) as f64 / steady.elapsed().as_secs_f64()
+            (self.steps - 1) as f64 / passed()
         })
     }
 }
@@ -53,17 +54,21 @@ mod tests {
 
     use super::*;
 
+    /// The steps at which the speed is told, each with it and how often the device was waited for, where the first step
+    /// takes 9 seconds and each after it `seconds`.
+    fn told(seconds: f64) -> Vec<(u64, f64, u32)> {
+        let (start, mut first, mut waits) = (Instant::now(), FirstSteps::default(), 0);
+        let tell = |step: u64| {
+            let now = || start + Duration::from_secs_f64(9.0 + step as f64 * seconds);
+            first.take(now, || waits += 1).map(|speed| (step, speed, waits))
+        };
+        (0..60).filter_map(tell).collect()
+    }
+
     #[test]
     fn the_first_steps_are_measured_once_without_the_very_first() {
-        let (mut first, mut waits) = (FirstSteps::default(), 0);
-        let mut told = Vec::new();
-        for step in 0..60 {
-            std::thread::sleep(Duration::from_millis(if step == 0 { 200 } else { 2 }));
-            told.extend(first.take(|| waits += 1).map(|rate| (step, rate)));
-        }
-        assert!(told.len() == 1 && waits == 1, "{told:?}, {waits} waits");
-        let (step, rate) = told[0];
-        // A sleep is never shorter than asked for; a busy machine makes it longer.
-        assert!(step == ESTIMATE_STEPS && (1.0..=500.0).contains(&rate), "{told:?}");
+        assert_eq!(told(0.125), [(ESTIMATE_STEPS, 8.0, 1)]);
+        // Slow steps are told sooner.
+        assert_eq!(told(2.0), [(3, 0.5, 1)]);
     }
 }

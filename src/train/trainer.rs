@@ -171,7 +171,7 @@ impl Trainer {
             let images = self.state.steps * batch;
             tell(Event::Step { images });
 
-            if let Some(steps_per_second) = first_steps.take(|| self.wait_for_device()) {
+            if let Some(steps_per_second) = first_steps.take(Instant::now, || self.wait_for_device()) {
                 let images_per_second = steps_per_second * batch as f64;
                 let seconds_left = recipe.train.images.saturating_sub(images) as f64 / images_per_second;
                 tell(Event::Estimate { images_per_second, seconds_left });
@@ -275,10 +275,10 @@ impl Trainer {
 
     fn diverged(&self, losses: &IndexMap<String, f64>, images: u64) -> Result<(), TrainError> {
         let Some((term, &value)) = losses.iter().find(|(_, value)| !value.is_finite()) else { return Ok(()) };
-        Err(self.divergence(format!("`{term}`"), value, images))
+        Err(self.diverged_by(format!("`{term}`"), value, images))
     }
 
-    fn divergence(&self, term: String, value: f64, images: u64) -> TrainError {
+    fn diverged_by(&self, term: String, value: f64, images: u64) -> TrainError {
         let saved = checkpoint::list(&self.run.checkpoints()).is_ok_and(|all| !all.is_empty());
         TrainError::Diverged { term, value, images, run: self.run.root().into(), saved }
     }
@@ -296,7 +296,7 @@ impl Trainer {
         let (losses, finite) = guard(&name, || (self.state.meter.means(), self.state.is_finite()))?;
         self.diverged(&losses, images)?;
         if !finite {
-            return Err(self.divergence("a weight".into(), f64::NAN, images));
+            return Err(self.diverged_by("a weight".into(), f64::NAN, images));
         }
         let seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
         let data = self

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use image::RgbImage;
 
@@ -22,7 +22,9 @@ fn make_pipe(path: &Path) {
 
 /// Waits for the end of `child`, to which the pipe is an empty file each time that it opens it.
 fn release(child: &mut Child, pipe: &Path) -> Option<i32> {
+    let start = Instant::now();
     loop {
+        assert!(start.elapsed() < Duration::from_secs(300), "it does not end");
         if let Some(status) = child.try_wait().unwrap() {
             return status.code();
         }

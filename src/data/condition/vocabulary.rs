@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::quoted;
+
 /// Words of a caption that are used; those after them are cut off.
 pub const MAX_WORDS: usize = 64;
 
@@ -36,7 +38,7 @@ struct Stored {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
     /// Not one word.
-    #[error("the text `{text}` has no words: expected 1 to {most}, for instance {}", quoted(examples))]
+    #[error("the text `{text}` has no words: expected 1 to {most}, for instance {}", quoted(examples, ", "))]
     Empty {
         /// The text.
         text: String,
@@ -194,21 +196,19 @@ fn split(text: &str) -> Vec<String> {
     kept.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-/// Names in backquotes, with commas.
-pub fn quoted(words: &[String]) -> String {
-    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
-}
-
 fn unknown_message(words: &[UnknownWord], examples: &[String]) -> String {
     let described: Vec<String> = words
         .iter()
         .map(|UnknownWord { word, close }| match &close[..] {
             [] => format!("`{word}`"),
-            close => format!("`{word}` (did you mean {}?)", quoted(close)),
+            close => format!("`{word}` (did you mean {}?)", quoted(close, ", ")),
         })
         .collect();
-    let examples =
-        if examples.is_empty() { String::new() } else { format!(", for instance {}", quoted(examples)) };
+    let examples = if examples.is_empty() {
+        String::new()
+    } else {
+        format!(", for instance {}", quoted(examples, ", "))
+    };
     format!(
         "not in the captions of the training: {}; expected only words of them{examples}",
         described.join(", ")

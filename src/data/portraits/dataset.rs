@@ -148,7 +148,8 @@ pub fn write_dataset_unless(
     let exists = folder.is_dir();
     let base = if exists { folder } else { atomic::folder_of(folder) };
     fs::create_dir_all(base).map_err(DemoError::write(base))?;
-    remove_left_drafts(base).map_err(DemoError::write(base))?;
+    // What cannot be tidied up is in nobody's way, but for an output folder that is then not empty.
+    let _ = remove_left_drafts(base);
     if exists {
         refuse_occupied(folder)?;
     }
@@ -209,7 +210,8 @@ impl Draft {
     fn new(base: &Path) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix(DRAFT).tempdir_in(base)?;
         let lock = File::create(folder.path().join(LOCK))?;
-        lock.lock()?;
+        // Where files cannot be locked, drafts are never taken for left ones either.
+        let _ = lock.lock();
         Ok(Self { folder, _lock: lock })
     }
 }
@@ -219,7 +221,8 @@ fn remove_left_drafts(base: &Path) -> io::Result<()> {
     for entry in fs::read_dir(base)? {
         let entry = entry?;
         let is_draft = entry.file_name().as_encoded_bytes().starts_with(DRAFT.as_bytes());
-        if is_draft && File::open(entry.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()) {
+        let lock = File::open(entry.path().join(LOCK)).ok().filter(|_| is_draft);
+        if lock.is_some_and(|lock| lock.try_lock().is_ok()) {
             fs::remove_dir_all(entry.path())?;
         }
     }

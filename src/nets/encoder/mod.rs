@@ -75,8 +75,8 @@ pub enum Encoder {
 }
 
 impl Encoder {
-    /// Conditions to one vector each, `[batch, width]`, of length 1: int64 labels `[batch]` from 0, or int64 tokens
-    /// `[batch, length]` with [`PADDING`] at the end. A caption's vector does not depend on how much padding it has, and
+    /// Conditions to one vector each, `[batch, width]`, captions' of length 1 and labels' of about 1 at first: int64 labels
+    /// `[batch]` from 0, or int64 tokens `[batch, length]` with [`PADDING`] at the end. A caption's vector does not depend on how much padding it has, and
     /// one of padding alone gives zeros.
     ///
     /// What reads a caption is normalised over its width (Ba et al. 2016, <https://arxiv.org/abs/1607.06450>, without
@@ -84,9 +84,7 @@ impl Encoder {
     /// drowns. A label's row is N(0, 1), so its length begins at about 1, and it stays free to grow.
     ///
     /// The numbers are divided by the root of their count: at full length (digits at 32², the recipe `cgan-tiny`) the
-    /// projection drowned the rest of the verdict, and the cross-entropy of the first steps was at 10. Length is not all
-    /// that decides whether the noise is heard: the generator drew one picture for each class with long vectors, and with
-    /// short ones too.
+    /// projection drowned the rest of the verdict, and the cross-entropy of the first steps was at 10.
     pub fn forward(&self, condition: &Tensor) -> Tensor {
         let vectors = match self {
             Self::Label(encoder) => encoder.forward(condition),
