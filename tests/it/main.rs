@@ -16,5 +16,6 @@ mod python;
 mod recipes;
 mod resume;
 mod runs;
+mod shipped;
 mod step;
 mod theory;
