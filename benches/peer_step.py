@@ -28,7 +28,7 @@ def arguments():
     parser.add_argument("--disc-width", type=int, default=64, help="channels after the discriminators' first layer")
     parser.add_argument("--layers", type=int, default=3, help="layers of the discriminators")
     parser.add_argument("--upsample", choices=["transpose", "resize"], default="transpose")
-    parser.add_argument("--skip", action="store_true", help="generators add what they draw to their input")
+    parser.add_argument("--skip", action="store_true", help="the generators have skips at equal sizes")
     parser.add_argument("--batch", type=int, default=1, help="images of each space a step")
     parser.add_argument("--steps", type=int, help="end after so many timed steps")
     parser.add_argument("--warmup", type=int, default=3, help="steps before the first timed one")
