@@ -24,12 +24,15 @@ use crate::train::trainer::{Event, Outcome, Trainer};
 const LONG_HOURS: f64 = 24.0;
 
 /// The shipped recipes that are made for a CPU, the first choice first.
-const FOR_CPUS: [&str; 8] = [
+const FOR_CPUS: [&str; 11] = [
     "cyclegan-small",
+    "cyclegan-wgan-gp-tiny",
     "pix2pix-tiny",
     "dcgan-tiny",
     "gan-tiny",
     "wgan-gp-tiny",
+    "wgan-tiny",
+    "sngan-tiny",
     "cgan-tiny",
     "text-gan-tiny",
     "text-gan-transformer-tiny",
@@ -323,12 +326,12 @@ mod tests {
     fn the_smaller_recipe_is_of_the_same_kind() {
         for (name, smaller) in [
             ("cyclegan", "cyclegan-small"),
-            ("cyclegan-wgan-gp", "cyclegan-small"),
+            ("cyclegan-wgan-gp", "cyclegan-wgan-gp-tiny"),
             ("pix2pix", "pix2pix-tiny"),
             ("gan", "gan-tiny"),
             ("dcgan", "dcgan-tiny"),
-            ("sngan", "dcgan-tiny"),
-            ("wgan", "wgan-gp-tiny"),
+            ("sngan", "sngan-tiny"),
+            ("wgan", "wgan-tiny"),
             ("wgan-gp", "wgan-gp-tiny"),
             ("cgan", "cgan-tiny"),
             ("text-gan", "text-gan-tiny"),
