@@ -128,16 +128,13 @@ impl Vocabulary {
     /// Whether every word of `text` has its token.
     ///
     /// # Errors
-    /// The text has no words, more than [`length`](Self::length), or unknown ones.
+    /// The text has no words, or unknown ones, or known ones but more than [`length`](Self::length).
     pub fn check(&self, text: &str) -> Result<(), TextError> {
         let words = split(text);
         let (count, most) = (words.len(), self.length);
         let examples = || self.words.iter().take(EXAMPLES).cloned().collect();
         if count == 0 {
             return Err(TextError::Empty { text: text.into(), most, examples: examples() });
-        }
-        if count > most {
-            return Err(TextError::TooLong { count, most });
         }
         let mut told = HashSet::new();
         let unknown: Vec<UnknownWord> = words
@@ -146,8 +143,9 @@ impl Vocabulary {
             .map(|word| UnknownWord { close: self.close_to(&word), word })
             .collect();
         if unknown.is_empty() {
-            return Ok(());
+            return if count > most { Err(TextError::TooLong { count, most }) } else { Ok(()) };
         }
+        // Of a text with both faults: once they are left out or replaced, it may be short enough.
         let unlike_all = unknown.iter().any(|unknown| unknown.close.is_empty());
         Err(TextError::Unknown { words: unknown, examples: if unlike_all { examples() } else { Vec::new() } })
     }
@@ -313,6 +311,16 @@ mod tests {
             "not in the captions of the training: `z`, `eyse` (did you mean `eyes`?), `zebra`; expected only words \
              of them, for instance `red`, `eyes`, `hair`, `a`, `blue`, `green`, `hat`, `red-haired`"
         );
+    }
+
+    #[test]
+    fn of_a_text_that_is_too_long_too_the_unknown_words_are_told() {
+        let error = vocabulary().check("a woman with rde hair and green eyes").unwrap_err();
+        let TextError::Unknown { words, .. } = &error else { panic!("{error}") };
+        let words: Vec<&str> = words.iter().map(|unknown| unknown.word.as_str()).collect();
+        assert_eq!(words, ["woman", "with", "rde", "and"]);
+        let known = vocabulary().check("a red-haired woman's red hair and eyes").unwrap_err().to_string();
+        assert!(known.contains("`and`") && !known.contains("7 words"), "{known}");
     }
 
     #[test]
