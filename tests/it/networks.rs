@@ -2,6 +2,7 @@
 //! and shapes of real reference checkpoints.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,10 +21,11 @@ const SIZE: u32 = 32;
 /// Numbers of a class's embedding, as in `tests/parity/drawing.py`.
 const CONDITION: i64 = 6;
 
+/// A network of the Python side.
 #[derive(Deserialize)]
-struct Case {
+pub struct Case {
     #[serde(rename = "case")]
-    name: String,
+    pub name: String,
     role: Role,
     net: Value,
     spectral_norm: bool,
@@ -36,6 +38,18 @@ struct Case {
 enum Role {
     Generator,
     Discriminator,
+}
+
+/// The cases that a file lists.
+pub fn cases(list: &Path) -> Vec<Case> {
+    serde_json::from_str(&std::fs::read_to_string(list).unwrap()).unwrap()
+}
+
+/// A case's network with the weights of its arrays.
+pub fn loaded(case: &Case, arrays: &HashMap<String, Tensor>) -> Network {
+    let net = build(case);
+    load(&net, arrays);
+    net
 }
 
 fn build(case: &Case) -> Network {
@@ -74,8 +88,7 @@ fn load(net: &Network, arrays: &HashMap<String, Tensor>) {
 
 fn compare(case: &Case, arrays: &HashMap<String, Tensor>) {
     let name = &case.name;
-    let net = build(case);
-    load(&net, arrays);
+    let net = loaded(case, arrays);
     if let Some(expected) = arrays.get("y_eval") {
         let got = tch::no_grad(|| net.forward_given(&arrays["x"], arrays.get("c"), false));
         let difference = difference(&got, expected);
@@ -107,8 +120,7 @@ fn compare(case: &Case, arrays: &HashMap<String, Tensor>) {
 #[test]
 fn networks_agree_with_pytorch() {
     let Some(folder) = python::reference() else { return };
-    let list = std::fs::read_to_string(folder.join("cases.json")).unwrap();
-    let cases: Vec<Case> = serde_json::from_str(&list).unwrap();
+    let cases = cases(&folder.join("cases.json"));
     assert!(cases.len() >= 36);
     for case in &cases {
         compare(case, &python::arrays(&folder.join(format!("{}.npz", case.name))));

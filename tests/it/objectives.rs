@@ -1,17 +1,18 @@
 //! Objectives and penalties against `PyTorch` (`tests/parity/objectives.py`): losses, and the gradients that train.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use indexmap::IndexMap;
 use tch::{Device, Kind, Tensor};
 use translate::data::condition::Conditions;
 use translate::loss::{Objective, gradient_penalty, r1};
-use translate::nets::{Graph, Network, Norm, patch};
-use translate::recipe::{DiscriminatorNet, Space, resolve};
+use translate::nets::{Graph, Network};
+use translate::recipe::{Space, resolve};
 use translate::train::pool::Choice;
 use translate::train::step::{Step, StepInput};
 
-use crate::python;
+use crate::{networks, python};
 
 const TOLERANCE: f64 = 1e-5;
 
@@ -21,17 +22,20 @@ struct Reference {
 }
 
 impl Reference {
-    fn new(arrays: HashMap<String, Tensor>) -> Self {
-        let config = patch::Config { width: 4, layers: 2, norm: Norm::None };
-        let net = Network::discriminator(&DiscriminatorNet::Patch(config).into(), 32, None);
-        for (name, mut tensor) in net.tensors() {
-            tch::no_grad(|| tensor.copy_(&arrays[&format!("w.{name}")]));
-        }
-        Self { arrays, net }
+    /// Of the case called `name`.
+    fn new(folder: &Path, name: &str) -> Self {
+        let cases = networks::cases(&folder.join("objectives.json"));
+        let case = cases.iter().find(|case| case.name == name).unwrap();
+        let arrays = python::arrays(&folder.join(format!("objectives-{name}.npz")));
+        Self { net: networks::loaded(case, &arrays), arrays }
+    }
+
+    fn images(&self) -> [Tensor; 3] {
+        ["real", "fake", "mix"].map(|name| self.arrays[name].shallow_clone())
     }
 
     fn judge(&self, xs: &Tensor) -> Tensor {
-        self.net.forward(xs, true)
+        self.net.forward_given(xs, self.arrays.get("c"), true)
     }
 
     /// The largest difference, relative to the largest expected value where that is not 0.
@@ -60,8 +64,8 @@ impl Reference {
 #[test]
 fn objectives_agree_with_pytorch() {
     let Some(folder) = python::reference() else { return };
-    let reference = Reference::new(python::arrays(&folder.join("objectives.npz")));
-    let [real, fake, mix] = ["real", "fake", "mix"].map(|name| reference.arrays[name].shallow_clone());
+    let reference = Reference::new(folder, "patch_none");
+    let [real, fake, _] = reference.images();
     for name in ["minimax", "non-saturating", "lsgan", "hinge", "wgan"] {
         let objective: Objective = serde_json::from_value(serde_json::json!({ "kind": name })).unwrap();
         let loss = objective.discriminator(&reference.judge(&real), &reference.judge(&fake));
@@ -75,9 +79,22 @@ fn objectives_agree_with_pytorch() {
             &Tensor::run_backward(&[&loss], &[&moving], false, false)[0],
         );
     }
-    let judge = |xs: &Tensor| reference.judge(xs);
-    reference.assert_discriminator("gradient-penalty", &gradient_penalty(judge, &real, &fake, &mix));
-    reference.assert_discriminator("r1", &r1(judge, &real));
+}
+
+/// Their gradients by the weights are second derivatives: through convolutions alone, through instance norm, and through
+/// spectral norm and the projection of a class.
+#[test]
+fn penalties_agree_with_pytorch() {
+    let Some(folder) = python::reference() else { return };
+    for name in ["patch_none", "patch_instance", "dcgan_classes_spectral"] {
+        // Anew for each, as every call moves spectral norm's vectors.
+        let reference = Reference::new(folder, name);
+        let [real, fake, mix] = reference.images();
+        let penalty = gradient_penalty(|xs| reference.judge(xs), &real, &fake, &mix);
+        reference.assert_discriminator("gradient-penalty", &penalty);
+        let reference = Reference::new(folder, name);
+        reference.assert_discriminator("r1", &r1(|xs| reference.judge(xs), &real));
+    }
 }
 
 /// A step of `CycleGAN` with narrow networks and these values laid over its recipe.

@@ -1,12 +1,12 @@
 """Writes what each network computes, for the tests to compare with.
 
-`record(FOLDER)` makes `FOLDER/cases.json`, which lists the cases: name, role, network settings, whether its weights are spectrally
-normalised, how many classes it is given, and whether y and the gradients are of training mode.
+`record(FOLDER)` makes `FOLDER/cases.json`, which lists the cases: name, role, network settings, whether its weights are
+spectrally normalised, how many classes it is given, and whether y and the gradients are of training mode.
 `FOLDER/<case>.npz` holds, all float32:
 
 - `w.<name>`: the state dict (without `num_batches_tracked`, which nothing uses)
-- `x`, `y`: input and output; `c`: int64 labels, of networks with classes; `y_eval`: with batch or spectral norm, the output before training mode changes
-  their statistics
+- `x`, `y`: input and output; `c`: int64 labels, of networks with classes; `y_eval`: with batch or spectral norm, the
+  output before training mode changes their statistics
 - `gy`: a random cotangent of y; `gx`, `g.<name>`: the gradients of sum(y·gy). Biases that an instance norm cancels
   are left out: their gradient is rounding and nothing else
 - `after.<name>`: in training mode, batch norm's running statistics and spectral norm's vectors after that one call
@@ -155,12 +155,17 @@ def compute(case, shape, train):
     return {k: np.ascontiguousarray(v) for k, v in arrays.items()}
 
 
+def listed(name, case, train=True):
+    """A case as the tests read it."""
+    return {"case": name, "train": train, "spectral_norm": False, "classes": 0} | case
+
+
 def record(folder):
-    listed = []
+    cases = []
     for seed, (name, (case, shape)) in enumerate(CASES.items()):
         torch.manual_seed(seed)
         # Two programs cannot draw the same dropout masks, so those networks are compared without them.
         train = not case["net"].get("dropout", False)
         np.savez(folder / f"{name}.npz", **compute(case, shape, train))
-        listed.append({"case": name, "train": train, "spectral_norm": False, "classes": 0} | case)
-    (folder / "cases.json").write_text(json.dumps(listed, indent=1))
+        cases.append(listed(name, case, train))
+    (folder / "cases.json").write_text(json.dumps(cases, indent=1))
