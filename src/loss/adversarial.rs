@@ -91,6 +91,8 @@ impl Objective {
     /// A single batch's estimate of the Jensen–Shannon divergence may lie below 0: means of several are for
     /// [`bounded`](Self::bounded). With a matching-aware discriminator the estimate reads low: it learns with fakes at
     /// half the weight, the other half being real images with a wrong condition, and so is not the best judge of fakes.
+    /// With a replay pool the fakes are partly those of earlier generators, so that it is the divergence of a mixture of
+    /// them all.
     pub fn divergence(self, loss: &Tensor) -> Option<Tensor> {
         match self {
             // At the optimum the loss is log 4 − 2 JS.

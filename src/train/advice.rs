@@ -1,6 +1,7 @@
 //! What to say where training goes wrong for long: what it means, and what this recipe has not got yet that could help,
 //! each with the `--set`s that it takes.
 
+use super::monitor::Failing;
 use crate::recipe::{Recipe, Space};
 
 /// What most of the advice needs: it changes what the networks are, which a run keeps.
@@ -18,8 +19,16 @@ pub fn saturated(domain: &str, space: Space, recipe: &Recipe) -> String {
     )
 }
 
-/// A generator, which draws `space`, draws few different pictures.
-pub fn collapsed(generator: &str, space: Space, recipe: &Recipe) -> String {
+/// What is wrong with the pictures of a generator, which draws `space`.
+pub fn failing(kind: Failing, generator: &str, space: Space, recipe: &Recipe) -> String {
+    match kind {
+        Failing::Collapsed => collapsed(generator, space, recipe),
+        Failing::Dropping => dropping(generator, space, recipe),
+    }
+}
+
+/// It draws few different pictures.
+fn collapsed(generator: &str, space: Space, recipe: &Recipe) -> String {
     let mut hints: Vec<String> = augment(space, recipe).into_iter().collect();
     hints.extend(r1(space, recipe));
     hints.extend(wasserstein(recipe));
@@ -31,8 +40,8 @@ pub fn collapsed(generator: &str, space: Space, recipe: &Recipe) -> String {
     )
 }
 
-/// A generator, which draws `space`, leaves a part of the real images out.
-pub fn dropping(generator: &str, space: Space, recipe: &Recipe) -> String {
+/// It leaves a part of the real images out.
+fn dropping(generator: &str, space: Space, recipe: &Recipe) -> String {
     let mut hints = vec![larger_batch(recipe)];
     if recipe.discriminators.get(&space).is_some_and(|judge| !judge.spectral_norm) {
         hints.push(format!(
@@ -78,16 +87,19 @@ fn r1(space: Space, recipe: &Recipe) -> Option<String> {
     fits.then(|| "hold the discriminator back (`--set loss.r1=1`)".into())
 }
 
-/// With a gradient penalty, which is on each image's own slope, so that batch norm has to go.
+/// With a gradient penalty, which is on each image's own slope, so that batch norm has to go; and without a pool, as the
+/// distance to fakes of earlier generators says little of this one's.
 fn wasserstein(recipe: &Recipe) -> Option<String> {
     if recipe.loss.adversarial.is_wasserstein() {
         return None;
     }
     let judges = recipe.discriminators.iter().filter(|(_, judge)| !judge.net.is_per_image());
     let norms = judges.map(|(space, _)| format!("discriminators.{}.net.norm=none", space.name()));
+    let pool = (recipe.loss.pool > 0).then(|| "loss.pool=0".to_string());
     let sets: Vec<String> = ["loss.adversarial.kind=wgan-gp", "train.critic_steps=5"]
         .map(String::from)
         .into_iter()
+        .chain(pool)
         .chain(norms)
         .collect();
     Some(format!("take an objective that tells near from far (`--set {}`)", sets.join(" --set ")))
@@ -134,6 +146,20 @@ mod tests {
     }
 
     #[test]
+    fn each_way_to_fail_is_told_by_its_name() {
+        let recipe = resolve("gan-tiny", &[]).unwrap();
+        let told = |kind| failing(kind, "z_to_x", Space::X, &recipe);
+        let (collapsed, dropping) = (told(Failing::Collapsed), told(Failing::Dropping));
+        for text in [&collapsed, &dropping] {
+            assert!(text.starts_with("generator `z_to_x` has been ") && text.contains("\nhint: "), "{text}");
+        }
+        assert!(collapsed.contains("drawing few different pictures for long (mode collapse)"), "{collapsed}");
+        assert!(!collapsed.contains("mode dropping"), "{collapsed}");
+        let left_out = "leaving out a part of the real images for long (mode dropping)";
+        assert!(dropping.contains(left_out) && !dropping.contains("mode collapse"), "{dropping}");
+    }
+
+    #[test]
     fn what_a_recipe_has_is_no_advice() {
         let of = |name: &str| resolve(name, &[]).unwrap();
         let x = Space::X;
@@ -143,6 +169,14 @@ mod tests {
         // A penalty on slopes is refused beside batch norm.
         assert!(!collapsed("z_to_x", x, &of("wgan")).contains("r1"));
         assert!(saturated("faces", x, &of("gan-tiny")).contains("--set discriminators.x.net.norm=none"));
+        for (name, has_pool) in [("cyclegan", true), ("gan-tiny", false)] {
+            let (recipe, text) = (of(name), saturated("d", x, &of(name)));
+            assert_eq!(
+                (recipe.loss.pool > 0, text.contains("--set loss.pool=0")),
+                (has_pool, has_pool),
+                "{text}"
+            );
+        }
         // Noise lacks nothing.
         assert!(!dropping("z_to_x", x, &of("gan-tiny")).contains("sources"));
         assert!(dropping("x_to_y", Space::Y, &of("cyclegan")).contains("sources"));

@@ -22,7 +22,7 @@ use super::schedule;
 use super::signals::Signals;
 use super::state::State;
 use super::watch::Watch;
-use crate::data::condition::Conditioned;
+use crate::data::condition::{Conditioned, known};
 use crate::data::loader::{Batch, Loader, SampleOptions, Sides, fixed_samples};
 use crate::data::scan::Skipped;
 use crate::device;
@@ -225,10 +225,8 @@ impl Trainer {
         let scores = guard(&device::name(self.device), || self.watch.scores(graph))?;
         for (generator, score) in &scores {
             let (to, recipe) = (graph.generators[generator].to, &self.recipe);
-            match self.monitor.take(generator, score) {
-                Some(Failing::Collapsed) => tell(Event::Warning(advice::collapsed(generator, to, recipe))),
-                Some(Failing::Dropping) => tell(Event::Warning(advice::dropping(generator, to, recipe))),
-                None => {}
+            if let Some(kind) = self.monitor.take(generator, score) {
+                tell(Event::Warning(advice::failing(kind, generator, to, recipe)));
             }
         }
         Ok(scores.into_iter().map(|(generator, score)| (generator, score.fidelity)).collect())
