@@ -11,7 +11,7 @@ use tch::{Device, Tensor};
 use super::problems::{PlanError, Warning};
 use super::resume;
 use super::run::{self, DataInfo, Existing, Info};
-use crate::data::condition::{Conditioned, Conditions, Known, Reading};
+use crate::data::condition::{Conditioned, Conditions, Known, Reading, known};
 use crate::data::dataset::{CacheBudget, Dataset, Half, LoadOptions};
 use crate::data::loader::Sides;
 use crate::data::pairs::Pairs;
@@ -169,10 +169,6 @@ impl Plan {
             data: data.collect(),
         }
     }
-}
-
-fn known(conditioned: &IndexMap<Space, Conditioned>) -> Conditions {
-    conditioned.iter().map(|(space, side)| (*space, side.known.clone())).collect()
 }
 
 fn check_apart(folders: &[ImageFolder]) -> Result<(), PlanError> {

@@ -10,7 +10,7 @@ use super::checkpoint;
 use super::plan::{Checkpoint, Opened};
 use super::problems::{PlanError, Warning};
 use super::run::Existing;
-use crate::data::condition::{Conditioned, Conditions};
+use crate::data::condition::{Conditioned, known};
 use crate::data::dataset::Dataset;
 use crate::model::Domains;
 use crate::recipe::{Recipe, RecipeError, Space, diff};
@@ -61,8 +61,7 @@ pub(super) fn check_same_data(
     (sides, conditioned): &Opened,
     named: bool,
 ) -> Result<Vec<Warning>, PlanError> {
-    let known: Conditions = conditioned.iter().map(|(space, side)| (*space, side.known.clone())).collect();
-    if existing.info.conditions != known {
+    if existing.info.conditions != known(conditioned) {
         return Err(PlanError::OtherConditions { path: root.into() });
     }
     let changed = changed_domains(existing, domains, sides, conditioned);

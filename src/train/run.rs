@@ -5,6 +5,7 @@
 //! run.json             command lines, versions, device, domain names, data fingerprints
 //! metrics.jsonl        one flushed JSON object a tick
 //! samples/*.png        the same fixed inputs again and again
+//! samples/rows.txt     what is asked for in each of their rows, one a line, where rows are classes or captions
 //! checkpoints/*        full training state; the last few are kept
 //! model.safetensors    what people share
 //! ```
@@ -238,6 +239,17 @@ impl Run {
     /// Where sample grids are.
     pub fn samples(&self) -> PathBuf {
         self.root.join("samples")
+    }
+
+    /// Says what each row of the sample grids is of.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_rows(&self, rows: &[String]) -> Result<(), RunError> {
+        let path = self.samples().join("rows.txt");
+        let lines = rows.join("\n") + "\n";
+        let written = atomic::write(&path, lines.as_bytes());
+        written.map_err(|source| RunError::Io { action: "write", path, source })
     }
 
     /// Where ticks are.

@@ -23,6 +23,8 @@ pub struct Inputs {
     samples: IndexMap<Space, Tensor>,
     /// By conditioned space: the condition of each row.
     conditions: IndexMap<Space, Tensor>,
+    /// What each row is of, where rows have conditions: that of each conditioned space, with a tab between.
+    pub rows: Vec<String>,
     /// Whether image n of both spaces is a pair.
     paired: bool,
     /// Columns of what is drawn from noise.
@@ -44,15 +46,32 @@ pub fn inputs(
         let drawn = noise(recipe.train.seed, Purpose::Sample, 0, columns * columns, width, device);
         samples.insert(Space::Z, drawn);
     }
-    let rows = |(space, side): (&Space, &Conditioned)| {
-        (*space, side.known.tensor(&side.fixed(columns)).to_device(device))
-    };
+    let fixed: IndexMap<Space, Vec<Vec<i64>>> =
+        conditioned.iter().map(|(space, side)| (*space, side.fixed(columns))).collect();
+    let rows =
+        |(space, side): (&Space, &Conditioned)| (*space, side.known.tensor(&fixed[space]).to_device(device));
     Inputs {
         samples,
         conditions: conditioned.iter().map(rows).collect(),
+        rows: in_words(conditioned, &fixed),
         paired: recipe.data.paired,
         columns,
     }
+}
+
+/// One line a row, whatever the classes' folders are called.
+fn in_words(
+    conditioned: &IndexMap<Space, Conditioned>,
+    fixed: &IndexMap<Space, Vec<Vec<i64>>>,
+) -> Vec<String> {
+    let count = fixed.values().map(Vec::len).max().unwrap_or(0);
+    let one = |side: &Conditioned, row: Option<&Vec<i64>>| {
+        row.map(|row| side.known.in_words(row).replace(char::is_control, " ")).unwrap_or_default()
+    };
+    let row = |i: usize| {
+        conditioned.iter().map(|(space, side)| one(side, fixed[space].get(i))).collect::<Vec<_>>().join("\t")
+    };
+    (0..count).map(row).collect()
 }
 
 /// Draws the grid, one group of columns a generator.

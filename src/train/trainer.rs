@@ -11,7 +11,7 @@ use super::advice;
 use super::checkpoint;
 use super::draw::step_input;
 use super::metrics::{Metrics, Tick};
-use super::monitor::{Failing, Monitor};
+use super::monitor::Monitor;
 use super::pace::{FirstSteps, Lap};
 use super::plan::Plan;
 use super::problems::{PlanError, TrainError};
@@ -119,6 +119,9 @@ impl Trainer {
         let watch = guard(&device_name, || Watch::new(&recipe, &sides, &conditioned, device))??;
         // Last, so that whatever fails before it leaves the folder as it was.
         let run = Run::open(&root, &recipe, &info)?;
+        if !inputs.rows.is_empty() {
+            run.write_rows(&inputs.rows)?;
+        }
         let metrics = Metrics::open(&run.metrics(), state.steps)?;
         let loader = Loader::new(sides.clone(), options, threads, state.steps);
         let started = Instant::now();
@@ -311,8 +314,8 @@ impl Trainer {
             data: data.collect(),
             program: crate::PROGRAM.into(),
         };
-        let conditions = self.conditioned.iter().map(|(space, side)| (*space, side.known.clone()));
-        let about = About { domains: self.domains.clone(), conditions: conditions.collect(), training };
+        let conditions = known(&self.conditioned);
+        let about = About { domains: self.domains.clone(), conditions, training };
         let translators = self.state.translators();
         guard(&name, || model::save(&self.run.model(), translators, recipe, &about))??;
         let metadata = HashMap::from([("seconds".to_string(), seconds.to_string())]);

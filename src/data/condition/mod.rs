@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 pub use captions::{Captions, captions};
 pub use labels::{Labels, labels};
-pub use side::{Conditioned, Conditions, Known, Reading};
+pub use side::{Conditioned, Conditions, Known, Reading, known};
 pub use vocabulary::{MAX_WORDS, TextError, UnknownWord, Vocabulary};
 
 use super::left_out::LeftOut;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::iter;
 use std::path::PathBuf;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -22,6 +22,9 @@ const TRIES: usize = 32;
 
 /// Wrong conditions of which the nearest to the truth is shown.
 const NEAR: usize = 6;
+
+/// Most classes that a run is watched by.
+const CLASSES: usize = 16;
 
 /// What can be asked of a space: its classes, or the words of its captions. Part of a run and of a model, since the shapes
 /// of networks and the meaning of their inputs depend on it.
@@ -51,10 +54,26 @@ impl Known {
             Self::Words(vocabulary) => numbers.reshape([-1, vocabulary.length() as i64]),
         }
     }
+
+    /// What the numbers of a condition mean: the class's name, or the words that a network is told of a text.
+    pub fn in_words(&self, condition: &[i64]) -> String {
+        let (names, first) = match self {
+            Self::Classes(names) => (&names[..], 0),
+            // 0 is the padding.
+            Self::Words(vocabulary) => (vocabulary.words(), 1),
+        };
+        let name = |number: &i64| names.get(usize::try_from(number - first).ok()?);
+        condition.iter().filter_map(name).map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// What can be asked of each conditioned space.
 pub type Conditions = IndexMap<Space, Known>;
+
+/// What can be asked of the spaces that have these conditions.
+pub fn known(conditioned: &IndexMap<Space, Conditioned>) -> Conditions {
+    conditioned.iter().map(|(space, side)| (*space, side.known.clone())).collect()
+}
 
 /// What was read of a folder's conditions, before its images are.
 #[derive(Debug)]
@@ -170,12 +189,15 @@ impl Conditioned {
         (first..).zip(items).map(choose).collect()
     }
 
-    /// Conditions to watch a run by, one a row of its sample grids: up to 16 classes, or the captions of up to `count`
-    /// images spread over the data.
+    /// Conditions to watch a run by, one a row of its sample grids and each once: up to 16 classes spread over all, or up
+    /// to `count` captions spread over the different ones, of an image with several its first.
     pub fn fixed(&self, count: usize) -> Vec<Vec<i64>> {
         match &self.known {
-            Known::Classes(names) => (0..names.len().min(16) as i64).map(|label| vec![label]).collect(),
-            Known::Words(_) => spread(self.of.len(), count).map(|i| self.of[i][0].clone()).collect(),
+            Known::Classes(names) => spread(names.len(), CLASSES).map(|label| vec![label as i64]).collect(),
+            Known::Words(_) => {
+                let captions: IndexSet<&Vec<i64>> = self.of.iter().map(|all| &all[0]).collect();
+                spread(captions.len(), count).map(|i| captions[i].clone()).collect()
+            }
         }
     }
 }
@@ -229,6 +251,29 @@ mod tests {
     }
 
     #[test]
+    fn many_classes_are_watched_from_the_first_to_the_last() {
+        let names: Vec<String> = (1..=20).map(|i| format!("k{i:02}")).collect();
+        let side = Conditioned { known: Known::Classes(names), of: Vec::new() };
+        let watched: Vec<String> = side.fixed(3).iter().map(|row| side.known.in_words(row)).collect();
+        assert_eq!(watched.len(), 16);
+        assert!(watched.windows(2).all(|pair| pair[0] < pair[1]), "{watched:?}");
+        let between = watched.iter().filter(|name| ("k06".."k16").contains(&name.as_str())).count();
+        assert!(watched[0] == "k01" && watched[15] >= "k19".into() && between == 8, "{watched:?}");
+    }
+
+    #[test]
+    fn a_caption_of_many_images_is_watched_once() {
+        let texts = ["red car", "Red car!", "old red car", "blue car", "red car", "old blue car", "old car"];
+        let vocabulary = Vocabulary::new(texts.into_iter());
+        let of = texts.iter().map(|text| vec![vocabulary.tokens(text)]).collect();
+        let side = Conditioned { known: Known::Words(vocabulary), of };
+        let watched =
+            |count| side.fixed(count).iter().map(|row| side.known.in_words(row)).collect::<Vec<_>>();
+        assert_eq!(watched(8), ["red car", "old red car", "blue car", "old blue car", "old car"]);
+        assert_eq!(watched(2), ["red car", "blue car"]);
+    }
+
+    #[test]
     fn captions_that_all_say_the_same_are_refused() {
         let condition = Condition::Text {
             encoder: serde_json::from_value(serde_json::json!({ "kind": "gru" })).unwrap(),
@@ -258,8 +303,8 @@ mod tests {
         let wrong = numbers(&side.draw_mismatched(1, 0, &[7; 400]));
         let right = vocabulary.tokens(&texts[7]);
         let shared = [0, 2].map(|place| wrong.chunks(4).filter(|row| row[place] == right[place]).count());
-        // Four of the 24 others differ in the hair's colour alone, four in the eyes' alone, and (2/3)^6 of the samples are
-        // drawn none of them: 182 of each are expected, with a deviation of 10.
+        // Four of the 24 others differ in the hair's colour alone, four in the eyes' alone, and (2/3)^6 of the samples
+        // are drawn none of them: 182 of each are expected, with a deviation of 10.
         assert!(shared.iter().all(|count| (150..215).contains(count)), "{shared:?}");
         assert!(wrong.chunks(4).all(|row| row != right));
     }
