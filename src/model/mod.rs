@@ -95,7 +95,8 @@ pub enum ModelError {
     },
     /// A recipe inside that this version cannot use.
     #[error(
-        "`{path}` holds a recipe that this version cannot use: {source}\nhint: use the version that made it"
+        "`{path}` holds a recipe that this version cannot use: {reason}\nhint: use the version that made it",
+        reason = without_hint(source)
     )]
     Recipe {
         /// The file.
@@ -133,7 +134,7 @@ pub enum ModelError {
         domain: String,
     },
     /// A class that the model does not know.
-    #[error("the model knows no class `{asked}`; it draws {known}{closest}")]
+    #[error("the model knows no class `{asked}`; it draws {known}{closest}\nhint: {hint}")]
     Label {
         /// What was asked for.
         asked: String,
@@ -141,6 +142,8 @@ pub enum ModelError {
         known: String,
         /// `; did you mean …?`, or empty.
         closest: String,
+        /// What to write instead.
+        hint: String,
     },
     /// A text that the model cannot read.
     #[error(transparent)]
@@ -163,6 +166,11 @@ pub enum ModelError {
         /// `; did you mean …?`, or empty.
         closest: String,
     },
+}
+
+/// What is wrong with a recipe, without what could be changed in one that is not inside a model.
+fn without_hint(error: &RecipeError) -> String {
+    error.to_string().split("\nhint: ").next().unwrap_or_default().to_string()
 }
 
 /// An opened model.

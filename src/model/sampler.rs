@@ -17,6 +17,9 @@ use crate::words::quoted;
 /// Pictures drawn in one call of the network.
 const BATCH: usize = 64;
 
+/// Classes or words that a message names.
+const SHOWN: usize = 12;
+
 /// What is asked of a model.
 #[derive(Debug, Clone, Copy)]
 pub enum Asked<'a> {
@@ -136,7 +139,7 @@ fn numbered(known: &Known, asked: &Asked<'_>) -> Result<Vec<Vec<i64>>, ModelErro
             labels.iter().map(|label| place(label).ok_or_else(|| unknown_label(label, names))).collect()
         }
         (Known::Classes(names), Asked::Texts(_)) => {
-            refuse(format!("knows classes, not words: {}", quoted(names, ", ")), "`--label NAME`")
+            refuse(format!("knows classes, not words: {}", some(names)), "`--label NAME`")
         }
         (Known::Words(vocabulary), Asked::Texts(texts)) => {
             for text in *texts {
@@ -145,7 +148,7 @@ fn numbered(known: &Known, asked: &Asked<'_>) -> Result<Vec<Vec<i64>>, ModelErro
             Ok(texts.iter().map(|text| vocabulary.tokens(text)).collect())
         }
         (Known::Words(vocabulary), _) => {
-            let words = &vocabulary.words()[..vocabulary.words().len().min(12)];
+            let words = &vocabulary.words()[..vocabulary.words().len().min(SHOWN)];
             refuse(
                 format!("draws what a text says, in words such as {}", quoted(words, ", ")),
                 "`--text \"…\"`",
@@ -156,7 +159,21 @@ fn numbered(known: &Known, asked: &Asked<'_>) -> Result<Vec<Vec<i64>>, ModelErro
 
 fn unknown_label(asked: &str, names: &[String]) -> ModelError {
     let all: Vec<&str> = names.iter().map(String::as_str).collect();
-    ModelError::Label { asked: asked.into(), known: quoted(names, ", "), closest: did_you_mean(asked, &all) }
+    let hint = "`--label NAME` with one of them; without `--label` every class is drawn";
+    ModelError::Label {
+        asked: asked.into(),
+        known: some(names),
+        closest: did_you_mean(asked, &all),
+        hint: hint.into(),
+    }
+}
+
+/// The first names, and how many there are.
+fn some(names: &[String]) -> String {
+    match names.len().checked_sub(SHOWN) {
+        None | Some(0) => quoted(names, ", "),
+        Some(more) => format!("{} and {more} more", quoted(&names[..SHOWN], ", ")),
+    }
 }
 
 /// The point that lies `part` of the way along the great circle from `a` to `b` `[rows, width]` (White 2016,
@@ -172,6 +189,26 @@ fn between(a: &Tensor, b: &Tensor, part: f64) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unknown_class_is_told_with_some_known_ones_and_the_one_that_is_meant() {
+        let mut names: Vec<String> = (1..=12).map(|i| format!("k{i:02}")).collect();
+        let told = |asked: &str, names: &[String]| {
+            let labels = [asked.to_string()];
+            let known = Known::Classes(names.to_vec());
+            numbered(&known, &Asked::Labels(&labels)).unwrap_err().to_string()
+        };
+        let all = "`k01`, `k02`, `k03`, `k04`, `k05`, `k06`, `k07`, `k08`, `k09`, `k10`, `k11`, `k12`";
+        let hint = "\nhint: `--label NAME` with one of them; without `--label` every class is drawn";
+        assert_eq!(told("zebra", &names), format!("the model knows no class `zebra`; it draws {all}{hint}"));
+        names.extend(["Longhair", "short"].map(String::from));
+        assert_eq!(
+            told("LONGHAIRS", &names),
+            format!(
+                "the model knows no class `LONGHAIRS`; it draws {all} and 2 more; did you mean `Longhair`?{hint}"
+            )
+        );
+    }
 
     #[test]
     fn the_way_begins_and_ends_at_its_ends_and_keeps_the_length() {

@@ -68,12 +68,14 @@ pub enum RecipeError {
         hint: String,
     },
     /// A value out of range or two that exclude each other.
-    #[error("recipe `{name}`: {source}")]
+    #[error("recipe `{name}`: {source}\nhint: {hint}")]
     Invalid {
         /// The recipe.
         name: String,
         /// Field, value and expectation.
-        source: Invalid,
+        source: Box<Invalid>,
+        /// What to write, or where to look it up.
+        hint: String,
     },
     /// A `--set` that is not `field=value`.
     #[error("`--set {given}`: {reason}; expected `field.path=value`, for instance `train.batch=4`")]
@@ -119,8 +121,30 @@ pub fn from_yaml(name: &str, yaml: &str, sets: &[String]) -> Result<Recipe, Reci
     let tree: Value =
         serde_yaml::from_str(yaml).map_err(|source| RecipeError::Yaml { name: name.into(), source })?;
     let recipe = read(&tree, sets)?.map_err(|misfit| explain(name, &tree, sets, misfit))?;
-    recipe.validate().map_err(|source| RecipeError::Invalid { name: name.into(), source })?;
+    let invalid = |source: Invalid| {
+        let hint = hint(name, &recipe, sets, &source);
+        RecipeError::Invalid { name: name.into(), source: source.into(), hint }
+    };
+    recipe.validate().map_err(invalid)?;
     Ok(recipe)
+}
+
+/// What to do about a value that does not fit.
+fn hint(name: &str, recipe: &Recipe, sets: &[String], invalid: &Invalid) -> String {
+    // Whoever asks for larger images means this too.
+    if invalid.field == "data.load_size" && recipe.data.load_size < recipe.data.size {
+        return format!("`--set data.load_size={}`", recipe.data.size);
+    }
+    // A recipe that is not valid by itself cannot be shown.
+    let compare = if sets.is_empty() { COMPARE.to_string() } else { lookup(name) };
+    format!("another `--set {}=…`; {compare}", invalid.field)
+}
+
+/// Where all fields can be seen.
+const COMPARE: &str = "`translate recipe show cyclegan --resolved` is a complete recipe to compare with";
+
+fn lookup(name: &str) -> String {
+    format!("`translate recipe show {name} --resolved` shows every field with its value")
 }
 
 /// The recipe as YAML: complete and runnable.
@@ -149,18 +173,14 @@ fn read(tree: &Value, sets: &[String]) -> Result<Result<Recipe, Misfit>, RecipeE
 /// Names the `--set` that a value came from: the first one with which, after those before it, the mistake is there.
 fn explain(name: &str, tree: &Value, sets: &[String], misfit: Misfit) -> RecipeError {
     let Mistake { reason, meant } = mistake(&misfit.1);
-    let lookup = || format!("`translate recipe show {name} --resolved` shows every field with its value");
     let shows =
         |count: &usize| read(tree, &sets[..*count]).is_ok_and(|found| found.err().as_ref() == Some(&misfit));
     if let Some(cause) = (0..=sets.len()).find(shows).and_then(|count| sets[..count].last()) {
         let field = cause.split('=').next().unwrap_or_default();
-        let hint = meant.map_or_else(lookup, |meant| format!("`--set {field}={meant}`"));
+        let hint = meant.map_or_else(|| lookup(name), |meant| format!("`--set {field}={meant}`"));
         return RecipeError::SetField { given: cause.clone(), reason, hint };
     }
-    let hint = meant.map_or_else(
-        || "`translate recipe show cyclegan --resolved` is a complete recipe to compare with".into(),
-        |meant| format!("write `{meant}`"),
-    );
+    let hint = meant.map_or_else(|| COMPARE.into(), |meant| format!("write `{meant}`"));
     RecipeError::Field { name: name.into(), field: misfit.0, reason, hint }
 }
 
@@ -197,9 +217,10 @@ fn clear_for_kind(map: &mut Mapping, key: &str, value: &Value) {
     }
 }
 
-/// `; did you mean …?` with the one of `known` that `given` is probably a misspelling of, or nothing.
+/// `; did you mean …?` with the one of `known` that `given` is probably a misspelling of, in whatever case; or nothing.
 pub fn did_you_mean(given: &str, known: &[&str]) -> String {
-    let likeness = |name: &&str| strsim::jaro_winkler(given, name);
+    let given = given.to_lowercase();
+    let likeness = |name: &&str| strsim::jaro_winkler(&given, &name.to_lowercase());
     let best = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     best.filter(|best| likeness(best) > 0.75)
         .map_or_else(String::new, |best| format!("; did you mean `{best}`?"))
@@ -274,7 +295,16 @@ mod tests {
         }
         assert!(message(&["train.batch"]).contains("there is no `=`"));
         assert!(message(&["data.size=250"]).contains("a multiple of 4"));
-        assert!(message(&["data.load_size=200"]).contains("from `data.size` (256)"));
+        assert_eq!(
+            message(&["data.size=512"]),
+            "recipe `cyclegan`: `data.load_size` is `286`; expected from `data.size` (512) to 8192\nhint: `--set \
+             data.load_size=512`"
+        );
+        assert_eq!(
+            message(&["data.load_size=9000"]),
+            "recipe `cyclegan`: `data.load_size` is `9000`; expected from `data.size` (256) to 8192\nhint: another \
+             `--set data.load_size=…`; `translate recipe show cyclegan --resolved` shows every field with its value"
+        );
         assert!(message(&["format=2"]).contains("`format` is `2`"));
         let penalty = message(&["loss.adversarial.kind=wgan-gp", "discriminators.y.net.norm=batch"]);
         assert!(
@@ -358,6 +388,17 @@ mod tests {
         assert_eq!(
             text,
             "recipe `mine.yaml`, field `loss.pool`: expected a whole number from 0, found the text `5_0`\nhint: write `50`"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_not_valid_by_itself_is_not_to_be_shown() {
+        let yaml = load("cyclegan").unwrap().replace("pool: 50", "pool: 50, r1: -1");
+        let text = from_yaml("mine.yaml", &yaml, &[]).unwrap_err().to_string();
+        assert!(text.contains("recipe `mine.yaml`: `loss.r1` is `-1`; expected "), "{text}");
+        assert!(
+            text.contains("\nhint: another `--set loss.r1=…`; `translate recipe show cyclegan "),
+            "{text}"
         );
     }
 

@@ -253,8 +253,9 @@ fn classes_and_captions_can_be_asked_for() {
         };
         let (same, differ) = (both("same", ask[1]), both("differ", other));
         assert!(same[..3] == differ[..3] && same[3..] != differ[3..], "{recipe}: three of each asked for");
-        let unknown = sample(&at("d"), &[ask[0], "rad"]).unwrap_err().to_string();
-        assert!(unknown.contains("rad") && unknown.contains("red"), "{unknown}");
+        let unknown = sample(&at("d"), &[ask[0], "Rad"]).unwrap_err().to_string();
+        assert!(unknown.to_lowercase().contains("`rad`"), "{unknown}");
+        assert!(unknown.contains("did you mean `red`?"), "{unknown}");
     }
     let (labels, texts) = (at("cgan-tiny"), at("text-gan-tiny"));
     let out = at("e");
