@@ -8,6 +8,7 @@ use tch::Tensor;
 
 use super::progress::tell;
 use super::{Failure, at_least_one, print};
+use crate::atomic;
 use crate::data::encode::{Format, encode};
 use crate::data::grid::grid;
 use crate::device;
@@ -95,14 +96,13 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         let hint = "hint: name another `-o`, or `--overwrite` it";
         return Err(anyhow::anyhow!("`{}` exists\n{hint}", there.display()).into());
     }
+    make_place(&args.output, format)?;
     tell(format_args!("drawing {count} pictures of {} on {}", sampler.domain(), device::name(device)));
     let batches = sampler.draw(&noise, &things);
     if let Some(format) = format {
         let pictures = batches.collect::<Result<Vec<_>, _>>()?.concat();
         write(&rows(&pictures, columns), format, &args.output)?;
     } else {
-        std::fs::create_dir_all(&args.output)
-            .map_err(|error| anyhow::anyhow!("cannot make `{}`: {error}", args.output.display()))?;
         let mut files = files.iter();
         for pictures in batches {
             for (picture, file) in pictures.map_err(Failure::midway)?.iter().zip(&mut files) {
@@ -131,6 +131,19 @@ fn noise(args: &Args, sampler: &Sampler<'_>, things: usize) -> Result<(Tensor, u
         None if things > 1 => (sampler.noise(seed, total, truncate), each),
         None => (sampler.noise(seed, total, truncate), (total as f64).sqrt().ceil() as usize),
     })
+}
+
+/// Makes the folder that is written into, and finds out before the work whether it can be.
+fn make_place(output: &Path, format: Option<Format>) -> Result<(), Failure> {
+    let hint = "hint: name a place of yours with `-o`";
+    if format.is_some() && output.is_dir() {
+        let text = "is a folder; with `--grid` expected a file";
+        Err(anyhow::anyhow!("`{}` {text}\n{hint}", output.display()))?;
+    }
+    let folder = if format.is_some() { atomic::folder_of(output) } else { output };
+    let made = std::fs::create_dir_all(folder).and_then(|()| atomic::try_writing(folder));
+    let cannot = |error| anyhow::anyhow!("cannot write into `{}`: {error}\n{hint}", folder.display());
+    Ok(made.map_err(cannot)?)
 }
 
 /// The format of the one picture, by its name; none where each has a file of its own.
