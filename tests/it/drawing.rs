@@ -1,11 +1,12 @@
 //! The way from a folder to new pictures, and from pairs to a translator, at the command line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tch::Device;
 use translate::data::portraits::{Options, write_dataset};
 use translate::model;
 use translate::train::plan::{Plan, Request};
+use translate::train::problems::PlanError;
 
 const SMALL: [&str; 8] = [
     "train.images=16",
@@ -21,18 +22,18 @@ const SMALL: [&str; 8] = [
 /// A generator whose pictures differ from the first step on, as batch norm's are nearly flat before its statistics settle.
 const CONTRAST: [&str; 2] = ["generators.z_to_x.net.width=4", "generators.z_to_x.net.norm=instance"];
 
-fn translate(args: &[&str]) -> Result<u8, translate::cli::Failure> {
+pub fn translate(args: &[&str]) -> Result<u8, translate::cli::Failure> {
     translate::cli::run_on(["translate"].iter().chain(args))
 }
 
 /// The message of a command that is refused before it begins.
-fn refused(args: &[&str]) -> String {
+pub fn refused(args: &[&str]) -> String {
     let failure = translate(args).unwrap_err();
     assert_eq!(failure.status, 2, "{args:?}: {failure}");
     failure.to_string()
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -100,69 +101,120 @@ fn request(folders: &[&Path], recipe: &str) -> Request {
     }
 }
 
-#[test]
-fn pairs_come_from_stems_or_from_halves() {
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    write_dataset(&at("faces"), &Options { count: 3, size: 64, seed: 1, holdout: Some(4) }).unwrap();
-    let (photos, anime) = (at("faces/holdout/photos"), at("faces/holdout/anime"));
-    let lost = std::fs::read_dir(&anime).unwrap().map(|entry| entry.unwrap().path());
-    let lost = lost.filter(|path| path.extension().is_some_and(|e| e == "png")).min().unwrap();
-    let stem = lost.file_stem().unwrap().to_os_string();
-    std::fs::create_dir(at("both")).unwrap();
-    for entry in std::fs::read_dir(&anime).unwrap() {
-        let path = entry.unwrap().path();
-        let Ok(right) = image::open(&path) else { continue };
-        let left = image::open(photos.join(path.file_name().unwrap())).unwrap();
-        let mut both = image::RgbImage::new(128, 64);
-        image::imageops::replace(&mut both, &left.to_rgb8(), 0, 0);
-        image::imageops::replace(&mut both, &right.to_rgb8(), 64, 0);
-        both.save(at("both").join(path.file_name().unwrap())).unwrap();
+/// Four pairs of photos and anime, and the same side by side; of the first the anime picture is gone.
+struct Paired {
+    folder: tempfile::TempDir,
+    /// Of the photo that is alone.
+    stem: String,
+}
+
+impl Paired {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let faces = folder.path().join("faces");
+        write_dataset(&faces, &Options { count: 3, size: 64, seed: 1, holdout: Some(4) }).unwrap();
+        let mut paired = Self { folder, stem: String::new() };
+        let names = paired.pictures("anime");
+        let both = paired.at("both");
+        std::fs::create_dir(&both).unwrap();
+        for name in &names {
+            let mut halves = image::RgbImage::new(128, 64);
+            for (side, x) in [("photos", 0), ("anime", 64)] {
+                let half = image::open(paired.at(side).join(name)).unwrap().to_rgb8();
+                image::imageops::replace(&mut halves, &half, x, 0);
+            }
+            halves.save(both.join(name)).unwrap();
+        }
+        std::fs::remove_file(paired.at("anime").join(&names[0])).unwrap();
+        paired.stem = names[0].trim_end_matches(".png").into();
+        paired
     }
-    std::fs::remove_file(&lost).unwrap();
 
-    let plan = Plan::new(&request(&[&photos, &anime], "pix2pix-tiny"), &|| {}).unwrap();
+    /// `photos`, `anime` or another folder.
+    fn at(&self, name: &str) -> PathBuf {
+        let side = if matches!(name, "photos" | "anime") { "faces/holdout" } else { "" };
+        self.folder.path().join(side).join(name)
+    }
+
+    /// The names of its pictures, sorted.
+    fn pictures(&self, side: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.at(side)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let is_picture = |name: &String| Path::new(name).extension().is_some_and(|end| end == "png");
+        let mut names: Vec<String> = names.filter(is_picture).collect();
+        names.sort();
+        names
+    }
+
+    fn plan(&self, sides: &[&str]) -> Result<Plan, PlanError> {
+        let folders: Vec<PathBuf> = sides.iter().map(|side| self.at(side)).collect();
+        let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
+        Plan::new(&request(&folders, "pix2pix-tiny"), &|| {})
+    }
+}
+
+fn warnings(plan: &Plan) -> Vec<String> {
+    plan.warnings.iter().map(ToString::to_string).collect()
+}
+
+/// The bytes of both sides of a pair.
+fn fetch(plan: &Plan, pair: usize) -> [Vec<u8>; 2] {
+    let pairs = plan.sides.pairs.as_ref().unwrap();
+    pairs.fetch(pair, [&plan.sides.datasets[0], &plan.sides.datasets[1]]).unwrap().map(|(_, image)| image.as_raw().clone())
+}
+
+#[test]
+fn pairs_come_from_stems_and_what_is_alone_is_named() {
+    let paired = Paired::new();
+    let plan = paired.plan(&["photos", "anime"]).unwrap();
     assert_eq!(plan.sides.epoch_length(), 3);
-    let alone: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();
-    let named = |text: &String| text.contains(stem.to_str().unwrap()) && text.contains("to pair it with");
-    assert!(alone.iter().any(named), "{alone:?}");
+    let named = |text: &String| text.contains(&paired.stem) && text.contains("to pair it with");
+    assert!(warnings(&plan).iter().any(named), "{:?}", warnings(&plan));
+}
 
-    let halves = Plan::new(&request(&[&at("both")], "pix2pix-tiny"), &|| {}).unwrap();
+#[test]
+fn pairs_side_by_side_are_those_of_two_folders() {
+    let paired = Paired::new();
+    let (halves, whole) = (paired.plan(&["both"]).unwrap(), paired.plan(&["photos", "anime"]).unwrap());
     assert_eq!(halves.sides.epoch_length(), 4);
     assert_eq!(halves.domains.values().collect::<Vec<_>>(), ["both-left", "both-right"]);
-    let pairs = halves.sides.pairs.as_ref().unwrap();
-    let cut = pairs.fetch(1, [&halves.sides.datasets[0], &halves.sides.datasets[1]]).unwrap();
-    let whole = Plan::new(&request(&[&photos, &anime], "pix2pix-tiny"), &|| {}).unwrap();
-    let pairs = whole.sides.pairs.as_ref().unwrap();
     // The lost file was the first, so that pair 1 of the halves is pair 0 of the folders.
-    let expected = pairs.fetch(0, [&whole.sides.datasets[0], &whole.sides.datasets[1]]).unwrap();
-    for side in 0..2 {
-        assert_eq!(cut[side].1, expected[side].1);
-    }
+    assert_eq!(fetch(&halves, 1), fetch(&whole, 0));
+}
 
-    // The same persons under other names: nothing to pair.
-    let other = at("renamed");
-    std::fs::create_dir(&other).unwrap();
-    for (i, entry) in std::fs::read_dir(&anime).unwrap().enumerate() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "png") {
-            std::fs::copy(&path, other.join(format!("other{i}.png"))).unwrap();
-        }
+#[test]
+fn folders_without_a_pair_are_refused() {
+    let paired = Paired::new();
+    std::fs::create_dir(paired.at("renamed")).unwrap();
+    for name in paired.pictures("anime") {
+        let other = paired.at("renamed").join(format!("other{name}"));
+        std::fs::copy(paired.at("anime").join(name), other).unwrap();
     }
-    let refused = Plan::new(&request(&[&photos, &other], "pix2pix-tiny"), &|| {}).unwrap_err().to_string();
+    let refused = paired.plan(&["photos", "renamed"]).unwrap_err().to_string();
     assert!(refused.contains("has a partner of the same stem") && refused.contains("hint: "), "{refused}");
-    let refused = Plan::new(&request(&[&photos], "cyclegan"), &|| {}).unwrap_err().to_string();
-    assert!(refused.contains("needs 2 folder(s)") && refused.contains("`-r dcgan`"), "{refused}");
+}
 
-    // Pictures of one side alone would be cut in two without a word.
-    let forgotten = Plan::new(&request(&[&photos], "pix2pix-tiny"), &|| {}).unwrap();
+/// Pictures of one side alone would be cut in two without a word.
+#[test]
+fn one_folder_of_what_seem_no_pairs_is_warned_of() {
+    let paired = Paired::new();
     let upright = |plan: &Plan| {
-        let warnings = plan.warnings.iter().map(ToString::to_string);
-        warnings.filter(|text| text.contains("taken for a pair side by side")).collect::<Vec<_>>()
+        let mut all = warnings(plan);
+        all.retain(|text| text.contains("taken for a pair side by side"));
+        all
     };
-    assert!(upright(&halves).is_empty());
-    let warned = upright(&forgotten);
+    assert!(upright(&paired.plan(&["both"]).unwrap()).is_empty());
+    let warned = upright(&paired.plan(&["photos"]).unwrap());
     assert!(warned.len() == 1 && warned[0].contains("4 of 4") && warned[0].contains("OTHER"), "{warned:?}");
+}
+
+#[test]
+fn a_translator_of_one_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let squares = folder.path().join("squares");
+    colours(&squares);
+    let refused = Plan::new(&request(&[&squares], "cyclegan"), &|| {}).unwrap_err().to_string();
+    assert!(refused.contains("needs 2 folder(s)") && refused.contains("`-r dcgan`"), "{refused}");
 }
 
 #[test]
@@ -215,71 +267,27 @@ fn every_grid_of_a_run_is_of_the_same_noise() {
 }
 
 #[test]
-fn classes_and_captions_can_be_asked_for() {
+fn rows_of_grids_are_classes_or_captions_and_their_names_are_written() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     colours(&at("squares"));
-    for (recipe, ask, other) in [
-        ("cgan-tiny", ["--label", "red"], "blue"),
-        ("text-gan-tiny", ["--text", "a red square"], "blue square"),
-    ] {
+    for (recipe, expected) in
+        [("cgan-tiny", "blue\nred\n"), ("text-gan-tiny", "a blue square\na red square\n")]
+    {
         let (squares, run) = (at("squares"), at(recipe));
         let mut train = vec!["train", text(&squares), "-r", recipe, "--run", text(&run), "--device", "cpu"];
         let sets = [CONTRAST[0], CONTRAST[1], "discriminators.x.net.width=4"];
         train.extend(SMALL.iter().chain(&sets).flat_map(|set| ["--set", set]));
         assert_eq!(translate(&train).unwrap(), 0, "{recipe}");
-        // One row for each class, or for each of the two captions that the images have.
         let rows = rows_of_grid(&run, 16, 2);
         assert!(rows[0] != rows[1], "{recipe}: what a row is for must matter");
-        let told = std::fs::read_to_string(run.join("samples/rows.txt")).unwrap();
-        let expected = if recipe == "cgan-tiny" { "blue\nred\n" } else { "a blue square\na red square\n" };
-        assert_eq!(told, expected);
-
-        let sample = |out: &Path, more: &[&str]| {
-            let args = ["sample", text(&run), "-o", text(out), "-n", "3", "--device", "cpu"];
-            translate(&[&args, more].concat())
-        };
-        let picture = |name: &str| image::open(at(name).join("00001.png")).unwrap().into_rgb8().into_raw();
-        for (out, ask) in [("a", ask), ("b", ask), ("c", [ask[0], other])] {
-            let out = at(&format!("{recipe}-{out}"));
-            assert_eq!(sample(&out, &ask).unwrap(), 0);
-        }
-        let [a, b, c] = ["a", "b", "c"].map(|out| picture(&format!("{recipe}-{out}")));
-        assert!(a == b && a != c, "{recipe}: what is asked for must matter");
-        let both = |out: &str, second: &str| {
-            let out = at(&format!("{recipe}-{out}"));
-            assert_eq!(sample(&out, &[ask[0], ask[1], ask[0], second]).unwrap(), 0);
-            [0, 1, 2, 3, 4, 5].map(|i| std::fs::read(out.join(format!("{i:05}.png"))).unwrap())
-        };
-        let (same, differ) = (both("same", ask[1]), both("differ", other));
-        assert!(same[..3] == differ[..3] && same[3..] != differ[3..], "{recipe}: three of each asked for");
-        let unknown = sample(&at("d"), &[ask[0], "Rad"]).unwrap_err().to_string();
-        assert!(unknown.to_lowercase().contains("`rad`"), "{unknown}");
-        assert!(unknown.contains("did you mean `red`?"), "{unknown}");
+        assert_eq!(std::fs::read_to_string(run.join("samples/rows.txt")).unwrap(), expected);
+        // What a run's folder knows can be asked for.
+        let ask = if recipe == "cgan-tiny" { ["--label", "red"] } else { ["--text", "red"] };
+        let out = at(&format!("{recipe}-out"));
+        let sample = ["sample", text(&run), "-o", text(&out), "-n", "1", "--device", "cpu"];
+        assert_eq!(translate(&[&sample[..], &ask].concat()).unwrap(), 0, "{recipe}");
     }
-    let (labels, texts) = (at("cgan-tiny"), at("text-gan-tiny"));
-    let out = at("e");
-    let wrong = refused(&["sample", text(&labels), "-o", text(&out), "--text", "red"]);
-    assert!(
-        wrong.contains("knows classes, not words: `blue`, `red`") && wrong.contains("--label"),
-        "{wrong}"
-    );
-    for ask in [&[][..], &["--label", "red"]] {
-        let wrong = refused(&[&["sample", text(&texts), "-o", text(&out)], ask].concat());
-        assert!(wrong.contains("`square`") && wrong.contains("hint: `--text"), "{wrong}");
-    }
-    // Nothing in particular is every class.
-    let picture = |out: &Path, i: usize| std::fs::read(out.join(format!("{i:05}.png"))).unwrap();
-    assert_eq!(translate(&["sample", text(&labels), "-o", text(&out), "-n", "4"]).unwrap(), 0);
-    let named = at("named");
-    let names = ["--label", "blue", "--label", "red"];
-    let each = ["sample", text(&labels), "-o", text(&named), "-n", "4"];
-    assert_eq!(translate(&[&each[..], &names].concat()).unwrap(), 0);
-    assert!((0..8).all(|i| picture(&out, i) == picture(&named, i)));
-    assert!(!out.join("00008.png").exists());
-    let many = refused(&["sample", text(&labels), "-o", text(&at("d")), "-n", "600000"]);
-    assert!(many.contains("1200000 pictures are too many; expected at most 1000000"), "{many}");
-    assert!(!at("d").exists());
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod python;
 mod recipes;
 mod resume;
 mod runs;
+mod sampling;
 mod shipped;
 mod step;
 mod theory;

@@ -36,6 +36,11 @@ fn known() -> (Recipe, Graph) {
 pub fn write_model(path: &Path) {
     let (recipe, graph) = known();
     let domains = Domains::from([(Space::X, "photos".to_string()), (Space::Y, "anime".to_string())]);
+    save(path, &graph, &recipe, &about(domains, Conditions::new())).unwrap();
+}
+
+/// What a model says of itself that was not trained.
+pub fn about(domains: Domains, conditions: Conditions) -> About {
     let training = Training {
         images: 0,
         of_images: 0,
@@ -45,8 +50,7 @@ pub fn write_model(path: &Path) {
         data: [].into(),
         program: "a test".into(),
     };
-    let about = About { domains, conditions: Conditions::new(), training };
-    save(path, &graph, &recipe, &about).unwrap();
+    About { domains, conditions, training }
 }
 
 fn translate(root: &Path, args: &[&str]) -> String {
