@@ -87,7 +87,12 @@ class Reader:
         self.mask = mask
         classes = int(labels.max()) + 1
         self.net = nn.Sequential(
-            *level(3, 16), *level(16, 32), *level(32, 64), nn.Flatten(), nn.Dropout(0.3), nn.Linear(64 * (images.shape[1] // 8) ** 2, classes)
+            *level(3, 16),
+            *level(16, 32),
+            *level(32, 64),
+            nn.Flatten(),
+            nn.Dropout(0.3),
+            nn.Linear(64 * (images.shape[1] // 8) ** 2, classes),
         )
         varied = lambda images: self.seen(vary(images))
         fit(self.net, torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels), 15, vary=varied)

@@ -66,7 +66,8 @@ pub fn patch(p: &Path, config: &Config, judged: Judged) -> Patch {
 }
 
 impl Net for Patch {
-    /// Images in [-1, 1], `[batch, 3, height, width]` (or 6 channels, where it sees the source too), to raw verdicts `[batch, 1, rows, columns]`, one a patch.
+    /// Images in [-1, 1], `[batch, 3, height, width]` (or 6 channels, where it sees the source too), to raw verdicts
+    /// `[batch, 1, rows, columns]`, one a patch.
     fn forward(&self, xs: &Tensor, _: Option<&Tensor>, train: bool) -> Tensor {
         let mut ys = leaky_relu(&self.head.forward(xs, train));
         for (conv, norm) in &self.middle {

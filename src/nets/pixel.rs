@@ -45,7 +45,8 @@ pub fn pixel(p: &Path, config: &Config, judged: Judged) -> Pixel {
 }
 
 impl Net for Pixel {
-    /// Images in [-1, 1], `[batch, 3, height, width]` (or 6 channels, where it sees the source too), to raw verdicts `[batch, 1, height, width]`.
+    /// Images in [-1, 1], `[batch, 3, height, width]` (or 6 channels, where it sees the source too), to raw verdicts
+    /// `[batch, 1, height, width]`.
     fn forward(&self, xs: &Tensor, _: Option<&Tensor>, train: bool) -> Tensor {
         let ys = leaky_relu(&self.first.forward(xs, train));
         let ys = self.second.1.forward(&self.second.0.forward(&ys, train), train);

@@ -76,8 +76,8 @@ pub enum Encoder {
 
 impl Encoder {
     /// Conditions to one vector each, `[batch, width]`, captions' of length 1 and labels' of about 1 at first: int64 labels
-    /// `[batch]` from 0, or int64 tokens `[batch, length]` with [`PADDING`] at the end. A caption's vector does not depend on how much padding it has, and
-    /// one of padding alone gives zeros.
+    /// `[batch]` from 0, or int64 tokens `[batch, length]` with [`PADDING`] at the end. A caption's vector does not depend
+    /// on how much padding it has, and one of padding alone gives zeros.
     ///
     /// What reads a caption is normalised over its width (Ba et al. 2016, <https://arxiv.org/abs/1607.06450>, without
     /// learned scale): untrained, a GRU of width 64 gives vectors of length 0.27 that are 0.09 apart, which the noise
