@@ -20,6 +20,8 @@ const GRADIENT_TOLERANCE: f64 = 1e-4;
 const SIZE: u32 = 32;
 /// Numbers of a class's embedding, as in `tests/parity/drawing.py`.
 const CONDITION: i64 = 6;
+/// A number of noise that no layer's channels are.
+const NOISE: i64 = 3;
 
 /// A network of the Python side.
 #[derive(Deserialize)]
@@ -198,6 +200,44 @@ fn unet_256_has_the_published_size() {
     assert_eq!(shapes[&format!("{inner}.4.running_mean")], [512]);
     assert_eq!(shapes["model.model.3.bias"], [3]);
     assert!(!shapes.contains_key("model.model.0.bias"), "batch norm's networks have no bias before it");
+}
+
+/// The channels between the layers, sorted: what a generator's convolutions take, as transposed ones are stored with that
+/// first, and what a discriminator's make; of residual blocks what they make.
+fn channels(net: &Network, kind: &str) -> Vec<i64> {
+    let is_one = |(name, shape): &&(String, Vec<i64>)| match kind {
+        "dcgan" => shape.len() == 4 && ![1, NOISE].contains(&shape[0]),
+        _ => name.ends_with("shortcut.weight"),
+    };
+    let mut found: Vec<i64> = shapes(net).iter().filter(is_one).map(|(_, shape)| shape[0]).collect();
+    found.sort_unstable();
+    found
+}
+
+#[test]
+fn networks_from_noise_fit_every_size_and_are_eight_times_as_wide_at_most() {
+    for (size, levels) in [(16, 2), (32, 3), (64, 4), (128, 5), (256, 6)] {
+        for kind in ["dcgan", "residual"] {
+            let name = format!("{kind} at {size}");
+            let drawer = serde_json::json!({ "kind": kind, "noise": NOISE, "width": 2 });
+            let drawer = Network::generator(&serde_json::from_value(drawer).unwrap(), size, None);
+            let judge: DiscriminatorNet =
+                serde_json::from_value(serde_json::json!({ "kind": kind, "width": 2 })).unwrap();
+            let judge = Network::discriminator(&judge.into(), size, None);
+            let noise = Tensor::zeros([2, NOISE], (Kind::Float, Device::Cpu));
+            let (drawn, verdicts) = tch::no_grad(|| {
+                let drawn = drawer.forward(&noise, false);
+                let verdicts = judge.forward(&drawn, false);
+                (drawn, verdicts)
+            });
+            let side = i64::from(size);
+            assert_eq!(drawn.size(), [2, 3, side, side], "{name}");
+            assert_eq!(verdicts.size(), [2, 1, 1, 1], "{name}");
+            let expected = &[2, 4, 8, 16, 16, 16][..levels];
+            assert_eq!(channels(&drawer, kind), expected, "{name}: generator");
+            assert_eq!(channels(&judge, kind), expected, "{name}: discriminator");
+        }
+    }
 }
 
 /// Mean and deviation of a tensor lie within six of their sampling errors, which chance passes once in 10⁸ tensors.
