@@ -15,7 +15,7 @@ use crate::data::condition::{Conditioned, Conditions, Known, Reading, known};
 use crate::data::dataset::{CacheBudget, Dataset, Half, LoadOptions};
 use crate::data::loader::Sides;
 use crate::data::pairs::Pairs;
-use crate::data::scan::{ImageFolder, real_path, scan};
+use crate::data::scan::{ImageFolder, Skipped, real_path, scan};
 use crate::device;
 use crate::model::{Domains, FILE_NAME};
 use crate::recipe;
@@ -115,7 +115,8 @@ impl Plan {
         } else if existing.is_some() && root.join(FILE_NAME).exists() {
             return Err(PlanError::NoCheckpoint { path: root });
         }
-        let opened = open_sides(request.cache, &recipe, folders, &domains, read, &mut warnings)?;
+        let (opened, told) = open_sides(request.cache, &recipe, folders, &domains, read)?;
+        warnings.extend(told);
         let checkpoint = match begun {
             Some(begun) => go_on(request, &root, begun, &recipe, &domains, &opened, &mut warnings)?,
             None => None,
@@ -241,7 +242,7 @@ fn is_of_these(
     folders: &[ImageFolder],
     domains: &Domains,
 ) -> Result<bool, PlanError> {
-    let opened = open_sides(0, recipe, folders.to_vec(), domains, &|| (), &mut Vec::new())?;
+    let (opened, _) = open_sides(0, recipe, folders.to_vec(), domains, &|| ())?;
     match resume::check_same_data(root, existing, domains, &opened, request.run.is_some()) {
         Ok(_) => Ok(true),
         Err(PlanError::OtherImages { .. }) => Ok(false),
@@ -294,14 +295,14 @@ fn find_pairs(datasets: &[Arc<Dataset>], warnings: &mut Vec<Warning>) -> Result<
 /// The data sets, and the conditions of those that have some.
 pub(super) type Opened = (Vec<Arc<Dataset>>, IndexMap<Space, Conditioned>);
 
+/// Opens them, and tells what is odd about them.
 fn open_sides(
     cache: u64,
     recipe: &Recipe,
     folders: Vec<ImageFolder>,
     domains: &Domains,
     read: &(dyn Fn() + Sync),
-    warnings: &mut Vec<Warning>,
-) -> Result<Opened, PlanError> {
+) -> Result<(Opened, Vec<Warning>), PlanError> {
     let data = &recipe.data;
     let sources: Vec<(ImageFolder, Option<Half>)> = match &folders[..] {
         [both] if domains.len() == 2 => {
@@ -310,44 +311,47 @@ fn open_sides(
         _ => folders.into_iter().map(|folder| (folder, None)).collect(),
     };
     let budget = CacheBudget::new(cache);
-    let mut sides = Vec::new();
-    let mut conditioned = IndexMap::new();
+    let (mut sides, mut conditioned, mut warnings) = (Vec::new(), IndexMap::new(), Vec::new());
     for ((mut folder, half), (space, domain)) in sources.into_iter().zip(domains) {
         let options = LoadOptions { load_size: data.load_size, resize: data.resize, half };
-        let left_out = folder.warnings.clone().into_iter();
-        warnings.extend(left_out.map(|s| Warning::Skipped { path: s.path, reason: s.reason }));
+        warnings.extend(skipped(&folder.warnings));
         let mut left_out = Vec::new();
         let condition = recipe.conditions.get(space);
         let reading =
             condition.map(|condition| Reading::new(condition, &mut folder, &mut left_out)).transpose()?;
         let side = Dataset::open(folder, options, &budget, read)?;
         if let Some(reading) = reading {
-            let side = reading.of(&side);
-            warnings.extend(small_classes(&side, domain));
-            conditioned.insert(*space, side);
+            let of = reading.of(&side);
+            warnings.extend(small_classes(&of, domain));
+            conditioned.insert(*space, of);
         }
         warnings.extend(left_out.into_iter().map(Warning::LeftOut));
-        let skipped = side.skipped().iter().cloned();
-        warnings.extend(skipped.map(|s| Warning::Skipped { path: s.path, reason: s.reason }));
-        let upright = side.upright();
-        if half == Some(Half::Left) && 2 * upright > side.len() {
-            warnings.push(Warning::UprightHalves {
-                root: side.root().into(),
-                count: upright,
-                of: side.len(),
-            });
-        }
-        if side.len() == 1 {
-            warnings.push(Warning::OneImage { domain: domain.clone() });
-        }
-        let small = side.smaller_than(data.size);
-        if small > 0 {
-            let (domain, count, of) = (domain.clone(), small, side.len());
-            warnings.push(Warning::Small { domain, count, of, size: data.size });
-        }
+        warnings.extend(odd_images(&side, half, domain, data.size));
         sides.push(Arc::new(side));
     }
-    Ok((sides, conditioned))
+    Ok(((sides, conditioned), warnings))
+}
+
+fn skipped(files: &[Skipped]) -> impl Iterator<Item = Warning> {
+    files.iter().map(|file| Warning::Skipped { path: file.path.clone(), reason: file.reason.clone() })
+}
+
+/// What is odd about the images of a side, of which crops of `size` are taken.
+fn odd_images(side: &Dataset, half: Option<Half>, domain: &str, size: u32) -> Vec<Warning> {
+    let mut warnings: Vec<Warning> = skipped(side.skipped()).collect();
+    let (domain, of) = (domain.to_string(), side.len());
+    let upright = side.upright();
+    if half == Some(Half::Left) && 2 * upright > of {
+        warnings.push(Warning::UprightHalves { root: side.root().into(), count: upright, of });
+    }
+    if of == 1 {
+        warnings.push(Warning::OneImage { domain: domain.clone() });
+    }
+    let count = side.smaller_than(size);
+    if count > 0 {
+        warnings.push(Warning::Small { domain, count, of, size });
+    }
+    warnings
 }
 
 /// Classes of which there is one readable image or none.
