@@ -282,10 +282,12 @@ pub enum Warning {
         /// Its value now.
         after: String,
     },
-    /// A resumed run whose images differ now.
+    /// A resumed run whose images differ now, or their classes or captions.
     DataChanged {
         /// The domain.
         domain: String,
+        /// Whether it has classes or captions.
+        is_conditioned: bool,
     },
     /// A resumed run whose networks run on another number of CPU threads now.
     ThreadsChanged {
@@ -325,11 +327,14 @@ impl std::fmt::Display for Warning {
             Self::RecipeChanged { field, before, after } => {
                 write!(f, "`{field}` was {before} at the run's last start, and is {after} from here on")
             }
-            Self::DataChanged { domain } => write!(
-                f,
-                "the images of `{domain}` have changed since the run's last start: it goes on, but not bit for bit as it \
-                 would have"
-            ),
+            Self::DataChanged { domain, is_conditioned } => {
+                let said = if *is_conditioned { ", or what is said of them," } else { "" };
+                write!(
+                    f,
+                    "the images of `{domain}`{said} have changed since the run's last start: it goes on, but not bit for \
+                     bit as it would have"
+                )
+            }
             Self::ThreadsChanged { before, after } => write!(
                 f,
                 "the run was on {before} CPU threads at its last start, and is on {after} now: it goes on, but not bit for \

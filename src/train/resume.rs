@@ -68,7 +68,7 @@ pub(super) fn check_same_data(
     if changed.len() == domains.len() && !named {
         return Err(PlanError::OtherImages { path: root.into() });
     }
-    Ok(changed.into_iter().map(|domain| Warning::DataChanged { domain }).collect())
+    Ok(changed)
 }
 
 /// The domains whose files or conditions are not those of the run's last start.
@@ -77,12 +77,16 @@ fn changed_domains(
     domains: &Domains,
     sides: &[Arc<Dataset>],
     conditioned: &IndexMap<Space, Conditioned>,
-) -> Vec<String> {
+) -> Vec<Warning> {
     let is_changed = |((space, name), side): &((&Space, &String), &Arc<Dataset>)| {
         let now = fingerprint(side, conditioned.get(*space));
         existing.info.data.get(*name).is_some_and(|before| before.fingerprint != now)
     };
-    domains.iter().zip(sides).filter(is_changed).map(|((_, name), _)| name.clone()).collect()
+    let warning = |((space, name), _): ((&Space, &String), _)| Warning::DataChanged {
+        domain: name.clone(),
+        is_conditioned: conditioned.contains_key(space),
+    };
+    domains.iter().zip(sides).filter(is_changed).map(warning).collect()
 }
 
 /// Sums over another number of threads round differently.

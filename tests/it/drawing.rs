@@ -160,7 +160,10 @@ fn warnings(plan: &Plan) -> Vec<String> {
 /// The bytes of both sides of a pair.
 fn fetch(plan: &Plan, pair: usize) -> [Vec<u8>; 2] {
     let pairs = plan.sides.pairs.as_ref().unwrap();
-    pairs.fetch(pair, [&plan.sides.datasets[0], &plan.sides.datasets[1]]).unwrap().map(|(_, image)| image.as_raw().clone())
+    pairs
+        .fetch(pair, [&plan.sides.datasets[0], &plan.sides.datasets[1]])
+        .unwrap()
+        .map(|(_, image)| image.as_raw().clone())
 }
 
 #[test]
@@ -266,6 +269,16 @@ fn every_grid_of_a_run_is_of_the_same_noise() {
     assert!(first[0] != first[1]);
 }
 
+/// A short run on `squares` beside it.
+fn train_on_colours(squares: &Path, recipe: &str) -> PathBuf {
+    let run = squares.with_file_name(recipe);
+    let mut train = vec!["train", text(squares), "-r", recipe, "--run", text(&run), "--device", "cpu"];
+    let sets = [CONTRAST[0], CONTRAST[1], "discriminators.x.net.width=4"];
+    train.extend(SMALL.iter().chain(&sets).flat_map(|set| ["--set", set]));
+    assert_eq!(translate(&train).unwrap(), 0, "{recipe}");
+    run
+}
+
 #[test]
 fn rows_of_grids_are_classes_or_captions_and_their_names_are_written() {
     let folder = tempfile::tempdir().unwrap();
@@ -274,11 +287,7 @@ fn rows_of_grids_are_classes_or_captions_and_their_names_are_written() {
     for (recipe, expected) in
         [("cgan-tiny", "blue\nred\n"), ("text-gan-tiny", "a blue square\na red square\n")]
     {
-        let (squares, run) = (at("squares"), at(recipe));
-        let mut train = vec!["train", text(&squares), "-r", recipe, "--run", text(&run), "--device", "cpu"];
-        let sets = [CONTRAST[0], CONTRAST[1], "discriminators.x.net.width=4"];
-        train.extend(SMALL.iter().chain(&sets).flat_map(|set| ["--set", set]));
-        assert_eq!(translate(&train).unwrap(), 0, "{recipe}");
+        let run = train_on_colours(&at("squares"), recipe);
         let rows = rows_of_grid(&run, 16, 2);
         assert!(rows[0] != rows[1], "{recipe}: what a row is for must matter");
         assert_eq!(std::fs::read_to_string(run.join("samples/rows.txt")).unwrap(), expected);
@@ -288,6 +297,53 @@ fn rows_of_grids_are_classes_or_captions_and_their_names_are_written() {
         let sample = ["sample", text(&run), "-o", text(&out), "-n", "1", "--device", "cpu"];
         assert_eq!(translate(&[&sample[..], &ask].concat()).unwrap(), 0, "{recipe}");
     }
+}
+
+/// The plan of training such a run on.
+fn plan_on(run: &Path, squares: &Path) -> Result<Plan, PlanError> {
+    let sets = vec!["train.images=32".into()];
+    Plan::new(&Request { recipe: None, run: Some(run.into()), sets, ..request(&[squares], "") }, &|| {})
+}
+
+#[test]
+fn a_run_does_not_go_on_with_other_classes_or_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let squares = folder.path().join("squares");
+    colours(&squares);
+    let runs = ["cgan-tiny", "text-gan-tiny"].map(|recipe| train_on_colours(&squares, recipe));
+    for run in &runs {
+        assert!(plan_on(run, &squares).is_ok(), "{}", run.display());
+    }
+    std::fs::create_dir(squares.join("green")).unwrap();
+    for file in ["0.png", "1.png"] {
+        std::fs::copy(squares.join("red").join(file), squares.join("green").join(file)).unwrap();
+    }
+    std::fs::write(squares.join("red/0.txt"), "a crimson square\n").unwrap();
+    for run in &runs {
+        let error = plan_on(run, &squares).unwrap_err();
+        assert!(matches!(&error, PlanError::OtherConditions { path } if path == run), "{error}");
+        let message = error.to_string();
+        assert!(
+            message.contains("trained on other classes, or on captions of other words\nhint: "),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_run_whose_captions_have_changed_places_goes_on_with_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let squares = folder.path().join("squares");
+    colours(&squares);
+    let run = train_on_colours(&squares, "text-gan-tiny");
+    let changed = |plan: &Plan| warnings(plan).iter().any(|text| text.contains("have changed since"));
+    assert!(!changed(&plan_on(&run, &squares).unwrap()));
+    std::fs::write(squares.join("red/0.txt"), "a blue square\n").unwrap();
+    std::fs::write(squares.join("blue/0.txt"), "a red square\n").unwrap();
+    let plan = plan_on(&run, &squares).unwrap();
+    let expected =
+        "the images of `squares`, or what is said of them, have changed since the run's last start";
+    assert!(warnings(&plan).iter().any(|text| text.starts_with(expected)), "{:?}", warnings(&plan));
 }
 
 #[test]
