@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use super::{Failure, print};
-use crate::recipe::{PRESETS, load, resolve, to_yaml};
+use crate::recipe::{Origin, PRESETS, resolve, to_yaml};
 
 /// List and show recipes
 #[derive(Debug, Parser)]
@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         Command::Show { recipe, sets, resolved } if *resolved || !sets.is_empty() => {
             print(to_yaml(&resolve(recipe, sets)?)?.trim_end());
         }
-        Command::Show { recipe, .. } => print(load(recipe)?.trim_end()),
+        Command::Show { recipe, .. } => print(Origin::named(recipe)?.into_text().trim_end()),
     }
     Ok(0)
 }

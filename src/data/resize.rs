@@ -5,6 +5,7 @@ use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A strip longer than this many times its width is cut to its middle before it is scaled by
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 const LONGEST_STRIP: u32 = 8;
 
 /// How an image of any shape comes to the size that samples are cropped from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Resize {
     /// Both sides become the load size; the aspect ratio is lost. What the reference `CycleGAN` does.

@@ -2,6 +2,7 @@
 
 use std::f64::consts::LN_2;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -9,7 +10,7 @@ use tch::{Kind, Tensor};
 ///
 /// Verdicts are a discriminator's raw outputs D, of any shape; every loss is a mean over them, a scalar. σ is the
 /// logistic function, and a verdict's σ the probability that an image is real.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Objective {
     /// Cross-entropy (Goodfellow et al. 2014, <https://arxiv.org/abs/1406.2661>, equation 1): the discriminator lowers

@@ -1,6 +1,7 @@
 //! Differentiable augmentation (Zhao et al. 2020, <https://arxiv.org/abs/2006.10738>): what a discriminator sees is changed
 //! at random, real images and fakes alike, so that it cannot learn a small folder by heart; gradients go through.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -13,7 +14,7 @@ const SHIFT: f64 = 1.0 / 8.0;
 const HOLE: f64 = 0.5;
 
 /// One kind of change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Augmentation {
     /// Brightness by up to ±0.5, saturation from 0 to 2 times, contrast from 0.5 to 1.5 times.

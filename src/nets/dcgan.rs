@@ -6,6 +6,7 @@
 
 use std::ops::RangeInclusive;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, Module as _, Path};
 use tch::{Kind, Tensor};
@@ -24,7 +25,7 @@ const HALF: Window = Window { kernel: 4, stride: 2, padding: 1 };
 pub const SIZES: RangeInclusive<u32> = 16..=256;
 
 /// The generator's fields of `net: { kind: dcgan }`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GeneratorConfig {
     /// Numbers of noise in a sample.
@@ -42,7 +43,7 @@ impl Default for GeneratorConfig {
 }
 
 /// The discriminator's fields of `net: { kind: dcgan }`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiscriminatorConfig {
     /// Channels after the first convolution; they double a layer, up to eight times.

@@ -1,12 +1,13 @@
 //! What the networks are made of, with the initialisation that they share: convolutions N(0, 0.02), biases 0,
 //! batch norm's scale N(1, 0.02) (Radford et al. 2016).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, Module as _, ModuleT as _, Path};
 use tch::{Kind, Tensor};
 
 /// The normalisation between convolutions.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Norm {
     /// Each image and channel by its own mean and variance, without learned scale (Ulyanov et al. 2016).

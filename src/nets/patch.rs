@@ -2,6 +2,7 @@
 //! last one gives a verdict for each of many overlapping patches. Receptive fields for 1 to 5 layers: 16, 34, 70,
 //! 142 and 286 pixels.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
@@ -9,7 +10,7 @@ use tch::nn::Path;
 use super::layers::{Conv, Judged, Net, Norm, NormLayer, Window, leaky_relu, norm};
 
 /// The fields of `net: { kind: patch }`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Channels after the first convolution; they double a layer, up to eight times.

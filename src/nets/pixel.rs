@@ -1,5 +1,6 @@
 //! The pixel discriminator (Isola et al. 2017, the 1×1 "`PixelGAN`"): judges colours without looking at neighbours.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
@@ -7,7 +8,7 @@ use tch::nn::Path;
 use super::layers::{Conv, Judged, Net, Norm, NormLayer, Window, leaky_relu, norm};
 
 /// The fields of `net: { kind: pixel }`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Channels of the first layer; the second has twice as many.

@@ -2,6 +2,7 @@
 //! residual blocks that double the size from noise to image, and halve it from image to verdict. Spectral norm is the
 //! discriminator's own field and goes with any network.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, Module as _, Path};
 use tch::{Kind, Tensor};
@@ -13,7 +14,7 @@ const SAME: Window = Window { kernel: 3, stride: 1, padding: 1 };
 const POINT: Window = Window { kernel: 1, stride: 1, padding: 0 };
 
 /// The generator's fields of `net: { kind: residual }`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GeneratorConfig {
     /// Numbers of noise in a sample.
@@ -31,7 +32,7 @@ impl Default for GeneratorConfig {
 }
 
 /// The discriminator's fields of `net: { kind: residual }`. It has no norm between its layers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiscriminatorConfig {
     /// Channels after the first block; they double a block, up to eight times.

@@ -3,6 +3,7 @@
 //!
 //! Weights are named `model.N…` as in `PyTorch`'s sequential original, with N counting every layer.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{self, Path};
@@ -17,7 +18,7 @@ pub const STRIDE: u32 = 4;
 pub const LEAST_SIZE: u32 = 8;
 
 /// The fields of `net: { kind: resnet }`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Channels after the first convolution; four times as many in the residual blocks.

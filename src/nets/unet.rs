@@ -4,6 +4,7 @@
 //! Weights are named as in `PyTorch`'s original, where each level is nested in the one above:
 //! `model.model.1.model.3.model…`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{self, Path};
@@ -14,7 +15,7 @@ use super::upsample::{Up, Upsample};
 const WINDOW: Window = Window { kernel: 4, stride: 2, padding: 1 };
 
 /// The fields of `net: { kind: unet }`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Channels after the first halving; they double three times.

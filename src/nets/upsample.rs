@@ -1,5 +1,6 @@
 //! The two ways in which generators double the size.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{self, Module as _, Path};
@@ -7,7 +8,7 @@ use tch::nn::{self, Module as _, Path};
 use super::layers::{Window, conv_transpose, conv_with_bias, reflect};
 
 /// How a generator doubles the size.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Upsample {
     /// A transposed convolution of stride 2, as the reference.

@@ -2,6 +2,7 @@
 
 use serde_yaml::Value;
 
+use super::origin::one_line;
 use super::schema::Recipe;
 
 /// A field whose value differs.
@@ -41,7 +42,7 @@ fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mu
 
 fn text(value: Option<&Value>) -> String {
     let Some(value) = value else { return "absent".into() };
-    serde_yaml::to_string(value).map_or_else(|_| "?".into(), |text| text.trim_end().replace('\n', ", "))
+    one_line(value)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The parts of a recipe's graph: spaces, conditions on them, the generators between them and their discriminators.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::nets::augment::Augmentation;
@@ -7,7 +8,7 @@ use crate::nets::encoder::TextEncoder;
 use crate::nets::{dcgan, patch, pixel, residual, resnet, unet};
 
 /// Where samples come from: the first folder is `x`, the second is `y`, and `z` is noise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Space {
     /// Images of the first folder.
@@ -39,7 +40,7 @@ impl Space {
 }
 
 /// A condition on the images of a space, and how networks read it. Each has an encoder of its own, trained with it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Condition {
     /// The class of an image: the folder inside the data folder that it lies in.
@@ -71,7 +72,7 @@ impl Condition {
 }
 
 /// A generator: an arrow from one space to another.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Arrow {
     /// The space it reads.
@@ -83,7 +84,7 @@ pub struct Arrow {
 }
 
 /// A discriminator of one space.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Discriminator {
     /// Its network.
@@ -101,7 +102,7 @@ pub struct Discriminator {
 }
 
 /// The networks that a generator can be.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum GeneratorNet {
     /// Residual blocks between two strided convolutions and their inverses.
@@ -115,7 +116,7 @@ pub enum GeneratorNet {
 }
 
 /// The networks that a discriminator can be.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum DiscriminatorNet {
     /// Judges overlapping patches.

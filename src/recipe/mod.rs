@@ -4,16 +4,29 @@
 //!
 //! A recipe names no path, so the same file trains on anybody's folders.
 
+mod aliases;
+mod check;
 mod diff;
 mod graph;
+mod json_schema;
+mod origin;
+mod parents;
+mod parse;
 mod presets;
+mod problem;
 mod resolve;
 mod schema;
+mod tree;
 mod validate;
 mod wording;
 
 pub use diff::{Difference, diff};
 pub use graph::{Arrow, Condition, Discriminator, DiscriminatorNet, GeneratorNet, Space};
+pub use json_schema::for_editors;
+pub use origin::{Valued, origins};
+pub use parents::Origin;
 pub use presets::{PRESETS, Preset};
-pub use resolve::{RecipeError, did_you_mean, from_yaml, load, resolve, to_yaml};
+pub use problem::{Problem, Problems};
+pub use resolve::{RecipeError, Resolved, from_yaml, resolve, resolve_fully, to_yaml};
 pub use schema::{Checkpoint, Data, Log, Loss, Model, Monitor, Optim, Precision, Recipe, Sample, Train};
+pub use wording::did_you_mean;

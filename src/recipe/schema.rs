@@ -1,6 +1,7 @@
 //! The fields of a recipe and their defaults.
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::graph::{Arrow, Condition, Discriminator, Space};
@@ -11,7 +12,7 @@ use crate::loss::Objective;
 pub const FORMAT: u32 = 1;
 
 /// A recipe with every value in place.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// The format of the file, [`FORMAT`].
@@ -23,10 +24,12 @@ pub struct Recipe {
     pub data: Data,
     /// What is known of a space's images beside their pixels; every network that draws or judges them is given it.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(extend("propertyNames" = { "enum": ["x", "y"] }))]
     pub conditions: IndexMap<Space, Condition>,
     /// The arrows of the graph by name. Names are free; weights are stored below them.
     pub generators: IndexMap<String, Arrow>,
     /// One discriminator for each space that an arrow lands in.
+    #[schemars(extend("propertyNames" = { "enum": ["x", "y"] }))]
     pub discriminators: IndexMap<Space, Discriminator>,
     /// The terms of the loss.
     pub loss: Loss,
@@ -53,7 +56,7 @@ pub struct Recipe {
 }
 
 /// How images become crops: resize to `load_size`, cut `size`, flip. Values in pixels.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
     /// Side of the square that the networks are trained on.
@@ -73,7 +76,7 @@ pub struct Data {
 }
 
 /// The terms of the loss and their weights.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Loss {
     /// What the discriminators measure; weight 1.
@@ -97,7 +100,7 @@ pub struct Loss {
 }
 
 /// Adam (Kingma & Ba 2015).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Optim {
     /// Learning rate before decay.
@@ -113,7 +116,7 @@ impl Default for Optim {
 }
 
 /// How long, how many at a time, from which seed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Train {
     /// Images shown in all, counted on one side (an unpaired step shows as many of the other).
@@ -140,7 +143,7 @@ pub struct Train {
 }
 
 /// When the full training state is saved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Checkpoint {
     /// Images between two checkpoints.
@@ -156,7 +159,7 @@ impl Default for Checkpoint {
 }
 
 /// When losses are read and written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// Images between two lines of `metrics.jsonl`; each holds the means since the last.
@@ -170,7 +173,7 @@ impl Default for Log {
 }
 
 /// When the sample grid is drawn.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sample {
     /// Images between two grids.
@@ -187,7 +190,7 @@ impl Default for Sample {
 
 /// When the generators' pictures are compared with real images, to notice a generator that collapses or drops a part of
 /// them; see [`Fidelity`](crate::eval::Fidelity).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Monitor {
     /// Images between two comparisons, made at the next line of the log.
@@ -203,7 +206,7 @@ impl Default for Monitor {
 }
 
 /// How the shareable model file is stored.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Model {
     /// Number format of the stored weights.
@@ -211,7 +214,7 @@ pub struct Model {
 }
 
 /// A number format of stored weights. Networks always compute in float32.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 4 bytes a weight, exact.

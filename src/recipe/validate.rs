@@ -1,5 +1,6 @@
 //! The ranges of a recipe's fields and the rules between them.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use super::graph::{Arrow, Condition, Discriminator, DiscriminatorNet, GeneratorNet, Space};
@@ -27,11 +28,29 @@ pub struct Invalid {
     pub expected: String,
 }
 
-fn check(ok: bool, field: &str, value: &dyn std::fmt::Display, expected: &str) -> Result<(), Invalid> {
-    if ok {
-        return Ok(());
+/// What was found so far.
+#[derive(Debug, Default)]
+struct Rules {
+    broken: Vec<Invalid>,
+}
+
+impl Rules {
+    fn check(&mut self, ok: bool, field: &str, value: &dyn std::fmt::Display, expected: &str) {
+        if !ok {
+            let (field, value) = (field.into(), format!("`{value}`"));
+            self.broken.push(Invalid { field, value, expected: expected.into() });
+        }
     }
-    Err(Invalid { field: field.into(), value: format!("`{value}`"), expected: expected.into() })
+
+    /// A whole number of a network's section.
+    fn net(&mut self, field: &str, part: &str, value: i64, range: RangeInclusive<i64>) {
+        self.whole(&format!("{field}.net.{part}"), value, range);
+    }
+
+    fn whole(&mut self, field: &str, value: i64, range: RangeInclusive<i64>) {
+        let expected = format!("{} to {}", range.start(), range.end());
+        self.check(range.contains(&value), field, &value, &expected);
+    }
 }
 
 /// What [`is_weight`] wants.
@@ -43,104 +62,118 @@ fn is_weight(weight: f64) -> bool {
 }
 
 impl Recipe {
-    /// Checks ranges and combinations.
-    ///
-    /// # Errors
-    /// The first field that does not fit, with its value and what was expected.
-    pub fn validate(&self) -> Result<(), Invalid> {
-        check(self.format == FORMAT, "format", &self.format, "1, the format that this version reads")?;
-        self.validate_graph()?;
-        self.validate_data()?;
-        self.validate_penalties()?;
-        self.validate_pairs()?;
-        self.validate_conditions()?;
-        let loss = &self.loss;
-        check(is_weight(loss.cycle), "loss.cycle", &loss.cycle, WEIGHT)?;
-        check(is_weight(loss.identity), "loss.identity", &loss.identity, WEIGHT)?;
-        let cycles = loss.cycle == 0.0 || self.opposite_arrows().next().is_some();
-        check(cycles, "loss.cycle", &loss.cycle, "0, since no two generators are opposite")?;
-        let identity = loss.identity == 0.0 || loss.cycle > 0.0;
-        check(
-            identity,
-            "loss.identity",
-            &loss.identity,
-            "0 where `loss.cycle` is 0, of which it is a fraction",
-        )?;
-        let optim = &self.optim;
-        check(optim.lr > 0.0 && optim.lr <= 1.0, "optim.lr", &optim.lr, "a number above 0, at most 1")?;
-        for beta in optim.betas {
-            check((0.0..1.0).contains(&beta), "optim.betas", &beta, "two numbers from 0 to below 1")?;
+    /// Checks ranges and combinations: every field that does not fit, with its value and what was expected.
+    pub fn validate(&self) -> Vec<Invalid> {
+        let mut rules = Rules::default();
+        rules.check(self.format == FORMAT, "format", &self.format, "1, the format that this version reads");
+        self.validate_graph(&mut rules);
+        // Sizes follow from networks, which have to be in their ranges for that.
+        if rules.broken.is_empty() {
+            self.validate_data(&mut rules);
         }
-        let train = &self.train;
-        check(train.images > 0, "train.images", &train.images, "at least 1")?;
-        let most = MAX_BATCH_PIXELS / u64::from(self.data.size).pow(2);
-        let fits = (1..=most).contains(&(train.batch as u64));
-        check(fits, "train.batch", &train.batch, &format!("1 to {most} at `data.size` {}", self.data.size))?;
-        check((0.0..=1.0).contains(&train.decay_after), "train.decay_after", &train.decay_after, "0 to 1")?;
-        check(train.critic_steps > 0, "train.critic_steps", &train.critic_steps, "at least 1")?;
-        check(train.decay_stairs > 0, "train.decay_stairs", &train.decay_stairs, "at least 1")?;
-        check((0.0..1.0).contains(&train.ema), "train.ema", &train.ema, "a number from 0 to below 1")?;
-        check(self.checkpoint.every > 0, "checkpoint.every", &self.checkpoint.every, "at least 1 image")?;
-        check(self.checkpoint.keep > 0, "checkpoint.keep", &self.checkpoint.keep, "at least 1")?;
-        check(self.log.every > 0, "log.every", &self.log.every, "at least 1 image")?;
-        check(self.sample.every > 0, "sample.every", &self.sample.every, "at least 1 image")?;
-        let count = self.sample.count;
-        check((1..=MAX_SAMPLES).contains(&count), "sample.count", &count, &format!("1 to {MAX_SAMPLES}"))?;
-        check(self.monitor.every > 0, "monitor.every", &self.monitor.every, "at least 1 image")?;
-        let count = self.monitor.count;
-        check(count <= MAX_MONITORED, "monitor.count", &count, &format!("0 to {MAX_MONITORED}"))
+        self.validate_penalties(&mut rules);
+        self.validate_pairs(&mut rules);
+        self.validate_conditions(&mut rules);
+        self.validate_training(&mut rules);
+        self.validate_records(&mut rules);
+        let mut seen = HashSet::new();
+        rules.broken.retain(|rule| seen.insert(rule.field.clone()));
+        rules.broken
     }
 
-    fn validate_penalties(&self) -> Result<(), Invalid> {
+    fn validate_training(&self, rules: &mut Rules) {
+        let loss = &self.loss;
+        rules.check(is_weight(loss.cycle), "loss.cycle", &loss.cycle, WEIGHT);
+        rules.check(is_weight(loss.identity), "loss.identity", &loss.identity, WEIGHT);
+        let cycles = loss.cycle == 0.0 || self.opposite_arrows().next().is_some();
+        rules.check(cycles, "loss.cycle", &loss.cycle, "0, since no two generators are opposite");
+        let identity = loss.identity == 0.0 || loss.cycle > 0.0;
+        let expected = "0 where `loss.cycle` is 0, of which it is a fraction";
+        rules.check(identity, "loss.identity", &loss.identity, expected);
+        let optim = &self.optim;
+        let lr = optim.lr > 0.0 && optim.lr <= 1.0;
+        rules.check(lr, "optim.lr", &optim.lr, "a number above 0, at most 1");
+        for beta in optim.betas {
+            rules.check((0.0..1.0).contains(&beta), "optim.betas", &beta, "two numbers from 0 to below 1");
+        }
+        let train = &self.train;
+        rules.check(train.images > 0, "train.images", &train.images, "at least 1");
+        let most = MAX_BATCH_PIXELS / u64::from(self.data.size.max(1)).pow(2);
+        let expected = format!("1 to {most} at `data.size` {}", self.data.size);
+        rules.check((1..=most).contains(&(train.batch as u64)), "train.batch", &train.batch, &expected);
+        let part = (0.0..=1.0).contains(&train.decay_after);
+        rules.check(part, "train.decay_after", &train.decay_after, "0 to 1");
+        rules.check(train.critic_steps > 0, "train.critic_steps", &train.critic_steps, "at least 1");
+        rules.check(train.decay_stairs > 0, "train.decay_stairs", &train.decay_stairs, "at least 1");
+        let ema = (0.0..1.0).contains(&train.ema);
+        rules.check(ema, "train.ema", &train.ema, "a number from 0 to below 1");
+    }
+
+    fn validate_records(&self, rules: &mut Rules) {
+        for (field, every) in [
+            ("checkpoint.every", self.checkpoint.every),
+            ("log.every", self.log.every),
+            ("sample.every", self.sample.every),
+            ("monitor.every", self.monitor.every),
+        ] {
+            rules.check(every > 0, field, &every, "at least 1 image");
+        }
+        rules.check(self.checkpoint.keep > 0, "checkpoint.keep", &self.checkpoint.keep, "at least 1");
+        let count = self.sample.count;
+        let expected = format!("1 to {MAX_SAMPLES}");
+        rules.check((1..=MAX_SAMPLES).contains(&count), "sample.count", &count, &expected);
+        let count = self.monitor.count;
+        rules.check(count <= MAX_MONITORED, "monitor.count", &count, &format!("0 to {MAX_MONITORED}"));
+    }
+
+    fn validate_penalties(&self, rules: &mut Rules) {
         let (loss, above) = (&self.loss, "a finite number above 0");
         let (clip, penalty) = (loss.adversarial.clip(), loss.adversarial.penalty());
         for (field, value) in [("loss.adversarial.clip", clip), ("loss.adversarial.penalty", penalty)] {
             let value = value.unwrap_or(1.0);
-            check(value > 0.0 && value.is_finite(), field, &value, above)?;
+            rules.check(value > 0.0 && value.is_finite(), field, &value, above);
         }
-        check(is_weight(loss.r1), "loss.r1", &loss.r1, WEIGHT)?;
+        rules.check(is_weight(loss.r1), "loss.r1", &loss.r1, WEIGHT);
         let penalised = loss.r1 > 0.0 || penalty.is_some();
         for (space, discriminator) in self.discriminators.iter().filter(|_| penalised) {
             let field = format!("discriminators.{}.net.norm", space.name());
             let expected = "`instance` or `none`: the penalty is on each image's own slope";
-            check(discriminator.net.is_per_image(), &field, &"batch", expected)?;
+            rules.check(discriminator.net.is_per_image(), &field, &"batch", expected);
         }
-        Ok(())
     }
 
-    fn validate_graph(&self) -> Result<(), Invalid> {
-        check(!self.generators.is_empty(), "generators", &"empty", "at least one generator")?;
+    fn validate_graph(&self, rules: &mut Rules) {
+        rules.check(!self.generators.is_empty(), "generators", &"empty", "at least one generator");
         for (name, arrow) in &self.generators {
             let field = format!("generators.{name}");
             let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-            check(plain, &field, name, "a name of letters, digits and `_`")?;
+            rules.check(plain, &field, name, "a name of letters, digits and `_`");
             let to = format!("{field}.to");
-            check(arrow.to != Space::Z, &to, &"z", "`x` or `y`, a space of images")?;
-            check(arrow.from != arrow.to, &to, &arrow.to.name(), "another space than `from`")?;
-            self.validate_source(&field, arrow)?;
+            rules.check(arrow.to != Space::Z, &to, &"z", "`x` or `y`, a space of images");
+            rules.check(arrow.from != arrow.to, &to, &arrow.to.name(), "another space than `from`");
+            self.validate_source(&field, arrow, rules);
             let judged = self.discriminators.contains_key(&arrow.to);
-            check(judged, "discriminators", &"incomplete", &format!("one for `{}`", arrow.to.name()))?;
-            arrow.net.validate(&field)?;
+            rules.check(judged, "discriminators", &"incomplete", &format!("one for `{}`", arrow.to.name()));
+            arrow.net.validate(&field, rules);
         }
         for (space, discriminator) in &self.discriminators {
             let field = format!("discriminators.{}", space.name());
             let used = self.generators.values().any(|arrow| arrow.to == *space);
-            check(used, &field, &"unused", "a space that a generator writes")?;
-            discriminator.validate(&field)?;
+            rules.check(used, &field, &"unused", "a space that a generator writes");
+            discriminator.validate(&field, rules);
         }
-        Ok(())
     }
 
     /// Noise is read by the networks that are made for it, and all of them read the same.
-    fn validate_source(&self, field: &str, arrow: &Arrow) -> Result<(), Invalid> {
+    fn validate_source(&self, field: &str, arrow: &Arrow, rules: &mut Rules) {
         let Some(noise) = arrow.net.noise() else {
             let expected = "`x` or `y`: a network from images; from noise draw `dcgan` and `residual`";
-            return check(arrow.from != Space::Z, &format!("{field}.from"), &"z", expected);
+            return rules.check(arrow.from != Space::Z, &format!("{field}.from"), &"z", expected);
         };
         let from = format!("{field}.from");
-        check(arrow.from == Space::Z, &from, &arrow.from.name(), "`z`: the network draws from noise")?;
+        rules.check(arrow.from == Space::Z, &from, &arrow.from.name(), "`z`: the network draws from noise");
         let all = self.noise().unwrap_or(noise);
-        check(
+        rules.check(
             noise == all,
             &format!("{field}.net.noise"),
             &noise,
@@ -149,130 +182,129 @@ impl Recipe {
     }
 
     /// Terms and discriminators that want pairs.
-    fn validate_pairs(&self) -> Result<(), Invalid> {
+    fn validate_pairs(&self, rules: &mut Rules) {
         let (paired, weight) = (self.data.paired, self.loss.paired);
         let both = self.spaces().len() == 2;
-        check(!paired || both, "data.paired", &paired, "`false`: there is one space of images only")?;
-        check(is_weight(weight), "loss.paired", &weight, WEIGHT)?;
-        check(weight == 0.0 || paired, "loss.paired", &weight, "0 where `data.paired` is not `true`")?;
+        rules.check(!paired || both, "data.paired", &paired, "`false`: there is one space of images only");
+        rules.check(is_weight(weight), "loss.paired", &weight, WEIGHT);
+        rules.check(weight == 0.0 || paired, "loss.paired", &weight, "0 where `data.paired` is not `true`");
         for (space, discriminator) in self.discriminators.iter().filter(|(_, judge)| judge.sees_source) {
             let field = format!("discriminators.{}.sees_source", space.name());
-            check(paired, &field, &true, "`false` where `data.paired` is not `true`")?;
+            rules.check(paired, &field, &true, "`false` where `data.paired` is not `true`");
             let sources: Vec<Space> =
                 self.generators.values().filter(|arrow| arrow.to == *space).map(|arrow| arrow.from).collect();
             let one = matches!(sources[..], [source] if source != Space::Z);
-            check(one, &field, &discriminator.sees_source, "`false`: not one translation alone lands there")?;
+            rules.check(
+                one,
+                &field,
+                &discriminator.sees_source,
+                "`false`: not one translation alone lands there",
+            );
         }
-        Ok(())
     }
 
     /// Conditions go to networks that can take them: from noise, and to whole images.
-    fn validate_conditions(&self) -> Result<(), Invalid> {
+    fn validate_conditions(&self, rules: &mut Rules) {
         for (space, condition) in &self.conditions {
             let (field, name) = (format!("conditions.{}", space.name()), space.name());
             let Some(judge) = self.discriminators.get(space) else {
-                return check(false, &field, &"unused", "a space that a generator writes");
+                rules.check(false, &field, &"unused", "a space that a generator writes");
+                continue;
             };
             let whole = judge.net.judges_whole();
             let expected = "`dcgan` or `residual`: only discriminators of whole images take a condition";
-            check(whole, &format!("discriminators.{name}.net.kind"), &judge.net.kind(), expected)?;
+            rules.check(whole, &format!("discriminators.{name}.net.kind"), &judge.net.kind(), expected);
             for (generator, arrow) in self.generators.iter().filter(|(_, arrow)| arrow.to == *space) {
                 let expected = format!("`z`: `{field}` is for what is drawn from noise");
                 let from = format!("generators.{generator}.from");
-                check(arrow.from == Space::Z, &from, &arrow.from.name(), &expected)?;
+                rules.check(arrow.from == Space::Z, &from, &arrow.from.name(), &expected);
             }
             let pool = self.loss.pool;
-            check(pool == 0, "loss.pool", &pool, "0: older fakes would be shown with new conditions")?;
+            rules.check(pool == 0, "loss.pool", &pool, "0: older fakes would be shown with new conditions");
             match condition {
                 Condition::Label { width, .. } => {
-                    check_whole(&format!("{field}.width"), *width, WIDTHS)?;
+                    rules.whole(&format!("{field}.width"), *width, WIDTHS);
                 }
                 Condition::Text { encoder, .. } => {
                     if let Some((part, value, expected)) = encoder.problem() {
-                        return check(false, &format!("{field}.encoder.{part}"), &value, &expected);
+                        rules.check(false, &format!("{field}.encoder.{part}"), &value, &expected);
                     }
                 }
             }
         }
-        Ok(())
     }
 
-    fn validate_data(&self) -> Result<(), Invalid> {
+    fn validate_data(&self, rules: &mut Rules) {
         let data = &self.data;
         // First, as it says more than a stride of 1 does.
         let whole = self.generators.values().any(|arrow| arrow.net.noise().is_some())
             || self.discriminators.values().any(|judge| judge.net.judges_whole());
         let power = data.size.is_power_of_two() && dcgan::SIZES.contains(&data.size);
         let expected = "16, 32, 64, 128 or 256, which `dcgan` and `residual` take";
-        check(!whole || power, "data.size", &data.size, expected)?;
+        rules.check(!whole || power, "data.size", &data.size, expected);
         let stride = self.generators.values().map(|arrow| arrow.net.stride()).max().unwrap_or(1);
         let least = self.generators.values().map(|arrow| arrow.net.least_size()).max().unwrap_or(1);
         let fits = data.size.is_multiple_of(stride) && data.size >= least && data.size <= 4096;
         let expected = format!("a multiple of {stride} (the generators' stride) from {least} to 4096");
-        check(fits, "data.size", &data.size, &expected)?;
+        rules.check(fits, "data.size", &data.size, &expected);
         for (space, discriminator) in &self.discriminators {
             let least = discriminator.net.least_size();
             let expected =
                 format!("at least {least}, below which the discriminator of `{}` sees nothing", space.name());
-            check(data.size >= least, "data.size", &data.size, &expected)?;
+            rules.check(data.size >= least, "data.size", &data.size, &expected);
         }
         let load = data.load_size >= data.size && data.load_size <= 8192;
-        check(load, "data.load_size", &data.load_size, &format!("from `data.size` ({}) to 8192", data.size))
+        rules.check(
+            load,
+            "data.load_size",
+            &data.load_size,
+            &format!("from `data.size` ({}) to 8192", data.size),
+        )
     }
 }
 
-/// A whole number of a network's section.
-fn check_net(field: &str, part: &str, value: i64, range: RangeInclusive<i64>) -> Result<(), Invalid> {
-    check_whole(&format!("{field}.net.{part}"), value, range)
-}
-
-fn check_whole(field: &str, value: i64, range: RangeInclusive<i64>) -> Result<(), Invalid> {
-    let expected = format!("{} to {}", range.start(), range.end());
-    check(range.contains(&value), field, &value, &expected)
-}
-
 impl GeneratorNet {
-    fn validate(&self, field: &str) -> Result<(), Invalid> {
+    fn validate(&self, field: &str, rules: &mut Rules) {
         match self {
             Self::Resnet(c) => {
-                check_net(field, "width", c.width, WIDTHS)?;
-                check_net(field, "blocks", c.blocks as i64, 1..=64)
+                rules.net(field, "width", c.width, WIDTHS);
+                rules.net(field, "blocks", c.blocks as i64, 1..=64);
             }
             Self::Unet(c) => {
-                check_net(field, "width", c.width, WIDTHS)?;
-                check_net(field, "downs", i64::from(c.downs), 2..=12)
+                rules.net(field, "width", c.width, WIDTHS);
+                rules.net(field, "downs", i64::from(c.downs), 2..=12);
             }
             Self::Dcgan(dcgan::GeneratorConfig { width, noise, .. })
             | Self::Residual(residual::GeneratorConfig { width, noise, .. }) => {
-                check_net(field, "width", *width, WIDTHS)?;
-                check_net(field, "noise", *noise, 1..=4096)
+                rules.net(field, "width", *width, WIDTHS);
+                rules.net(field, "noise", *noise, 1..=4096);
             }
         }
     }
 }
 
 impl Discriminator {
-    fn validate(&self, field: &str) -> Result<(), Invalid> {
+    fn validate(&self, field: &str, rules: &mut Rules) {
         for (i, kind) in self.augment.iter().enumerate() {
             let value = serde_json::to_value(kind).unwrap_or_default();
             let once = !self.augment[..i].contains(kind);
-            check(once, &format!("{field}.augment"), &value, "each kind once")?;
+            rules.check(once, &format!("{field}.augment"), &value, "each kind once");
         }
-        self.net.validate(field)
+        self.net.validate(field, rules);
     }
 }
 
 impl DiscriminatorNet {
-    fn validate(&self, field: &str) -> Result<(), Invalid> {
+    fn validate(&self, field: &str, rules: &mut Rules) {
         match self {
             Self::Patch(c) => {
-                check_net(field, "width", c.width, WIDTHS)?;
-                check_net(field, "layers", i64::from(c.layers), 1..=8)
+                rules.net(field, "width", c.width, WIDTHS);
+                rules.net(field, "layers", i64::from(c.layers), 1..=8);
             }
             Self::Pixel(pixel::Config { width, .. })
             | Self::Dcgan(dcgan::DiscriminatorConfig { width, .. })
             | Self::Residual(residual::DiscriminatorConfig { width }) => {
-                check_net(field, "width", *width, WIDTHS)
+                rules.net(field, "width", *width, WIDTHS);
             }
         }
     }

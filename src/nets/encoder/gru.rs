@@ -4,6 +4,7 @@
 //! The gates are those of `PyTorch`'s GRU, which forgets after the product with the state's weights, not before it.
 //! They are spelled out here because cuDNN's GRU has no second derivative.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, Module, Path};
 use tch::{Kind, Tensor};
@@ -11,7 +12,7 @@ use tch::{Kind, Tensor};
 use super::{are_words, uniform, words};
 
 /// The fields of an encoder of `kind: gru`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Length of the vector that stands for a word.

@@ -11,6 +11,7 @@ pub mod transformer;
 
 use std::ops::RangeInclusive;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{self, Path};
@@ -28,7 +29,7 @@ pub const PADDING: i64 = 0;
 const NORMALIZED: RangeInclusive<i64> = 3..=*WIDTHS.end();
 
 /// The networks that can read captions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum TextEncoder {
     /// Reads word after word.

@@ -1,6 +1,7 @@
 //! A caption read by the encoder of Vaswani et al. 2017 (<https://arxiv.org/abs/1706.03762>) with the norms before the
 //! layers (Xiong et al. 2020, <https://arxiv.org/abs/2002.04745>), averaged over its words. Without dropout.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, Path};
 use tch::{Device, Kind, Tensor};
@@ -8,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 use super::{are_words, uniform, words};
 
 /// The fields of an encoder of `kind: transformer`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Length of the vector that stands for a word, and of the result.

@@ -1,0 +1,144 @@
+//! What other tools call the fields of a recipe, for those who bring their settings along.
+
+/// What else has the meaning of a name here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// This field.
+    Field(&'static str),
+    /// This field, with what else has to be known.
+    Changed(&'static str, &'static str),
+    /// No field of a recipe.
+    Elsewhere(&'static str),
+}
+
+use Meaning::{Changed, Elsewhere, Field};
+
+/// Names in lower case with `_` between words; those of the reference `CycleGAN` (its `options/`) and of common training
+/// programs.
+const NAMES: &[(&str, Meaning)] = &[
+    ("learning_rate", Field("optim.lr")),
+    ("lr", Field("optim.lr")),
+    ("beta1", Changed("optim.betas", "the first of two, as in `[0.5, 0.999]`")),
+    ("beta2", Changed("optim.betas", "the second of two, as in `[0.5, 0.999]`")),
+    ("betas", Field("optim.betas")),
+    ("optimizer", Elsewhere("it is always Adam, with the fields of `optim`")),
+    ("batch_size", Field("train.batch")),
+    ("batchsize", Field("train.batch")),
+    ("epochs", Changed("train.images", "images shown in all: epochs times the images of the larger folder")),
+    (
+        "n_epochs",
+        Changed("train.images", "images shown in all: epochs times the images of the larger folder"),
+    ),
+    (
+        "num_epochs",
+        Changed("train.images", "images shown in all: epochs times the images of the larger folder"),
+    ),
+    ("niter", Changed("train.images", "images shown in all: epochs times the images of the larger folder")),
+    ("steps", Changed("train.images", "images shown in all: steps times `train.batch`")),
+    ("max_steps", Changed("train.images", "images shown in all: steps times `train.batch`")),
+    ("iterations", Changed("train.images", "images shown in all: steps times `train.batch`")),
+    (
+        "n_epochs_decay",
+        Changed("train.decay_after", "the part of `train.images` before the learning rate falls"),
+    ),
+    ("lr_policy", Changed("train.decay_after", "the part of `train.images` before the learning rate falls")),
+    ("n_critic", Field("train.critic_steps")),
+    ("critic_iters", Field("train.critic_steps")),
+    ("seed", Field("train.seed")),
+    ("ema_decay", Field("train.ema")),
+    ("lambda_a", Changed("loss.cycle", "one weight for both directions")),
+    ("lambda_b", Changed("loss.cycle", "one weight for both directions")),
+    ("lambda_cycle", Field("loss.cycle")),
+    ("lambda_cyc", Field("loss.cycle")),
+    ("cycle_weight", Field("loss.cycle")),
+    ("lambda_identity", Changed("loss.identity", "a fraction of `loss.cycle`")),
+    ("lambda_idt", Changed("loss.identity", "a fraction of `loss.cycle`")),
+    ("lambda_l1", Field("loss.paired")),
+    ("lambda_gp", Field("loss.adversarial.penalty")),
+    ("clip_value", Field("loss.adversarial.clip")),
+    ("gan_mode", Field("loss.adversarial.kind")),
+    ("gan_loss", Field("loss.adversarial.kind")),
+    ("pool_size", Field("loss.pool")),
+    ("load_size", Field("data.load_size")),
+    ("loadsize", Field("data.load_size")),
+    ("crop_size", Field("data.size")),
+    ("image_size", Field("data.size")),
+    ("img_size", Field("data.size")),
+    ("resolution", Field("data.size")),
+    ("no_flip", Changed("data.flip", "`true` mirrors half of the crops")),
+    ("preprocess", Field("data.resize")),
+    ("dataset_mode", Changed("data.paired", "`true` where the folders are aligned")),
+    (
+        "netg",
+        Changed(
+            "generators.NAME.net.kind",
+            "one section a generator, as in `translate recipe show cyclegan`",
+        ),
+    ),
+    (
+        "netd",
+        Changed(
+            "discriminators.y.net.kind",
+            "one section a discriminator, as in `translate recipe show cyclegan`",
+        ),
+    ),
+    ("ngf", Field("generators.NAME.net.width")),
+    ("ndf", Field("discriminators.y.net.width")),
+    ("n_layers_d", Field("discriminators.y.net.layers")),
+    ("n_layers", Field("discriminators.y.net.layers")),
+    ("n_blocks", Field("generators.NAME.net.blocks")),
+    ("norm", Changed("generators.NAME.net.norm", "and `discriminators.y.net.norm`")),
+    ("no_dropout", Changed("generators.NAME.net.dropout", "`false` is the default")),
+    ("nz", Field("generators.NAME.net.noise")),
+    ("latent_dim", Field("generators.NAME.net.noise")),
+    ("z_dim", Field("generators.NAME.net.noise")),
+    ("save_epoch_freq", Changed("checkpoint.every", "in images")),
+    ("save_latest_freq", Changed("checkpoint.every", "in images")),
+    ("print_freq", Changed("log.every", "in images")),
+    ("display_freq", Changed("sample.every", "in images")),
+    (
+        "dataroot",
+        Elsewhere("folders are arguments of `translate train`, so that a recipe trains on anybody's"),
+    ),
+    (
+        "data_root",
+        Elsewhere("folders are arguments of `translate train`, so that a recipe trains on anybody's"),
+    ),
+    ("name", Elsewhere("`translate train --run DIR` names the run")),
+    ("checkpoints_dir", Elsewhere("`translate train --run DIR` names the run")),
+    ("output_dir", Elsewhere("`translate train --run DIR` names the run")),
+    ("gpu_ids", Elsewhere("`translate train --device cuda:N` takes a GPU")),
+    ("device", Elsewhere("`translate train --device` takes one")),
+    ("num_threads", Elsewhere("`translate train --threads N` says how many read images")),
+    ("num_workers", Elsewhere("`translate train --threads N` says how many read images")),
+    ("workers", Elsewhere("`translate train --threads N` says how many read images")),
+    ("direction", Elsewhere("a recipe names its arrows; `translate apply --to DOMAIN` takes one")),
+    (
+        "model",
+        Elsewhere(
+            "what is trained follows from `generators` and `loss`; `translate recipe list` shows whole recipes",
+        ),
+    ),
+    ("input_nc", Elsewhere("images always have three channels")),
+    ("output_nc", Elsewhere("images always have three channels")),
+    ("continue_train", Elsewhere("the same `translate train` command goes on where the run stopped")),
+    ("description", Field("about")),
+    ("version", Field("format")),
+];
+
+/// What a name that is no field here means elsewhere.
+pub fn meaning(name: &str) -> Option<Meaning> {
+    let plain = name.to_ascii_lowercase().replace('-', "_");
+    NAMES.iter().find(|(known, _)| *known == plain).map(|(_, meaning)| *meaning)
+}
+
+impl Meaning {
+    /// As advice.
+    pub fn advice(self, name: &str) -> String {
+        match self {
+            Field(field) => format!("`{name}` is called `{field}` here"),
+            Changed(field, how) => format!("`{name}` is `{field}` here: {how}"),
+            Elsewhere(how) => format!("`{name}` is no field of a recipe: {how}"),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Checks a tree of values against the schema of a recipe: every field that is unknown, missing or of a wrong type, all at
+//! once, each with its place and what was probably meant.
+
+use indexmap::IndexMap;
+use serde_json::Value;
+use serde_yaml::Value as Yaml;
+
+use super::aliases::meaning;
+use super::problem::Problem;
+use super::tree::{Entry, Kind, Node, Place};
+use super::wording::{found, intended, likely, listed};
+
+/// Every misfit between `root` and `schema`, in the order of the schema's fields and then of the text.
+pub fn check(root: &Node, schema: &Value) -> Vec<Problem> {
+    let mut checker = Checker { schema, problems: Vec::new() };
+    checker.value("", &root.place, root, schema);
+    checker.problems
+}
+
+struct Checker<'a> {
+    schema: &'a Value,
+    problems: Vec<Problem>,
+}
+
+/// `a.b`, or `b` at the root.
+fn below(path: &str, name: &str) -> String {
+    if path.is_empty() { name.into() } else { format!("{path}.{name}") }
+}
+
+impl<'a> Checker<'a> {
+    fn report(&mut self, field: String, place: &Place, message: String, hint: Option<String>) {
+        self.problems.push(Problem { message, place: Some(place.clone()), hint, field });
+    }
+
+    /// The definition that a schema refers to, or itself.
+    fn follow(&self, schema: &'a Value) -> &'a Value {
+        let reference = schema.get("$ref").or_else(|| schema.get("allOf")?.get(0)?.get("$ref"));
+        let pointer = reference.and_then(Value::as_str).and_then(|text| text.strip_prefix('#'));
+        pointer.and_then(|pointer| self.schema.pointer(pointer)).unwrap_or(schema)
+    }
+
+    fn value(&mut self, path: &str, key: &Place, node: &Node, schema: &'a Value) {
+        let schema = self.follow(schema);
+        if let Some(kinds) = schema.get("oneOf").and_then(Value::as_array) {
+            return if kinds.iter().all(|kind| kind.get("properties").is_some()) {
+                self.tagged(path, key, node, kinds)
+            } else {
+                self.name(path, node, kinds)
+            };
+        }
+        match (schema.get("type").and_then(Value::as_str), &node.kind) {
+            (Some("object"), Kind::Map(map)) => self.fields(path, key, map, schema),
+            (Some("array"), Kind::List(items)) => self.items(path, node, items, schema),
+            (Some("object" | "array"), _) | (_, Kind::Map(_) | Kind::List(_)) => {
+                self.misfit(path, node, schema);
+            }
+            (Some(kind), Kind::Scalar(value)) if !fits(value, kind, schema) => {
+                self.misfit(path, node, schema)
+            }
+            _ => {}
+        }
+    }
+
+    fn misfit(&mut self, path: &str, node: &Node, schema: &Value) {
+        let wanted = wanted(schema);
+        let limit = is_too_large(node).then(|| format!(" to {}", most(schema))).unwrap_or_default();
+        let message = format!("`{path}` is {}; expected {wanted}{limit}", found(node));
+        let hint = intended(node, &wanted).map(|meant| format!("write `{meant}`"));
+        self.report(path.into(), &node.place, message, hint);
+    }
+
+    /// One of some names.
+    fn name(&mut self, path: &str, node: &Node, names: &'a [Value]) {
+        let known: Vec<&str> = names.iter().filter_map(|name| name.get("const")?.as_str()).collect();
+        if node.as_str().is_some_and(|name| known.contains(&name)) {
+            return;
+        }
+        let message = format!("`{path}` is {}; expected {}", found(node), listed(&known));
+        let hint = node.as_str().and_then(|name| likely(name, &known)).map(|name| format!("write `{name}`"));
+        self.report(path.into(), &node.place, message, hint);
+    }
+
+    /// A section whose fields depend on its `kind`.
+    fn tagged(&mut self, path: &str, key: &Place, node: &Node, kinds: &'a [Value]) {
+        let Some(map) = node.as_map() else {
+            let message = format!("`{path}` is {}; expected a section of fields with a `kind`", found(node));
+            let hint = node.as_str().map(|kind| format!("write `{{ kind: {kind} }}`"));
+            return self.report(path.into(), &node.place, message, hint);
+        };
+        let name = |kind: &'a Value| kind.pointer("/properties/kind/const").and_then(Value::as_str);
+        let known: Vec<&str> = kinds.iter().filter_map(name).collect();
+        let Some(kind) = map.get("kind") else {
+            let message = format!("`{path}.kind` is missing; expected {}", listed(&known));
+            return self.report(below(path, "kind"), key, message, None);
+        };
+        let chosen = kinds.iter().find(|one| name(one).is_some() && name(one) == kind.node.as_str());
+        let Some(chosen) = chosen else {
+            let message = format!("`{path}.kind` is {}; expected {}", found(&kind.node), listed(&known));
+            let meant = kind.node.as_str().and_then(|kind| likely(kind, &known));
+            let hint = meant.map(|name| format!("write `{name}`"));
+            return self.report(below(path, "kind"), &kind.node.place, message, hint);
+        };
+        self.fields(path, key, map, chosen);
+    }
+
+    fn fields(&mut self, path: &str, key: &Place, map: &IndexMap<String, Entry>, schema: &'a Value) {
+        let known: IndexMap<&str, &Value> = schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .map(|(k, v)| (k.as_str(), v))
+            .collect();
+        let rest = schema.get("additionalProperties").filter(|rest| rest.is_object());
+        let names = schema.pointer("/propertyNames/enum").and_then(Value::as_array);
+        for (name, entry) in map {
+            let path = below(path, name);
+            if let Some(schema) = known.get(name.as_str()) {
+                self.value(&path, &entry.key, &entry.node, schema);
+            } else if let Some(rest) = rest {
+                let names: Vec<&str> = names.into_iter().flatten().filter_map(Value::as_str).collect();
+                if names.is_empty() || names.contains(&name.as_str()) {
+                    self.value(&path, &entry.key, &entry.node, rest);
+                } else {
+                    let message = format!("unknown name `{path}`; expected {}", listed(&names));
+                    self.report(path, &entry.key, message, None);
+                }
+            } else {
+                let known: Vec<&str> = known.keys().copied().collect();
+                self.unknown(&path, name, &entry.key, &known);
+            }
+        }
+        let required = schema.get("required").and_then(Value::as_array);
+        for name in required.into_iter().flatten().filter_map(Value::as_str) {
+            if !map.contains_key(name) {
+                let wanted = known.get(name).map_or_else(String::new, |schema| wanted(self.follow(schema)));
+                let path = below(path, name);
+                self.report(path.clone(), key, format!("`{path}` is missing; expected {wanted}"), None);
+            }
+        }
+    }
+
+    fn unknown(&mut self, path: &str, name: &str, key: &Place, known: &[&str]) {
+        let section =
+            path.rsplit_once('.').map_or_else(String::new, |(section, _)| format!(" in `{section}`"));
+        let elsewhere = places(self.schema, name);
+        let hint = match (likely(name, known), meaning(name), elsewhere) {
+            (Some(near), ..) => format!("did you mean `{near}`?"),
+            (None, Some(meaning), _) => meaning.advice(name),
+            (None, None, Some(place)) => format!("did you mean `{place}`?"),
+            (None, None, None) if known.is_empty() => "leave it out: there are no fields here".into(),
+            (None, None, None) => format!("there are {}", listed(known).replacen("one of ", "", 1)),
+        };
+        self.report(path.into(), key, format!("unknown field `{name}`{section}"), Some(hint));
+    }
+
+    fn items(&mut self, path: &str, node: &Node, items: &[Node], schema: &'a Value) {
+        let count = |name: &str| schema.get(name).and_then(Value::as_u64);
+        let (least, most) = (count("minItems").unwrap_or(0), count("maxItems").unwrap_or(u64::MAX));
+        if !(least..=most).contains(&(items.len() as u64)) {
+            let message = format!("`{path}` is a list of {}; expected {}", items.len(), wanted(schema));
+            return self.report(path.into(), &node.place, message, None);
+        }
+        for item in items {
+            if let Some(schema) = schema.get("items") {
+                self.value(path, &node.place, item, schema);
+            }
+        }
+    }
+}
+
+/// Whether a single value is of a schema's type and range.
+fn fits(value: &Yaml, kind: &str, schema: &Value) -> bool {
+    match kind {
+        "integer" => {
+            let unsigned = schema.get("minimum").is_some();
+            value.as_u64().is_some_and(|number| number <= most(schema))
+                || (!unsigned && value.as_i64().is_some())
+        }
+        "number" => value.is_number(),
+        "boolean" => value.is_bool(),
+        "string" => value.is_string(),
+        _ => true,
+    }
+}
+
+/// The largest whole number that a schema takes.
+fn most(schema: &Value) -> u64 {
+    let is_narrow = schema.get("format").and_then(Value::as_str) == Some("uint32");
+    if is_narrow { u32::MAX.into() } else { i64::MAX as u64 }
+}
+
+/// Whether a whole number is larger than a field takes.
+fn is_too_large(node: &Node) -> bool {
+    let Kind::Scalar(value) = &node.kind else { return false };
+    value.as_f64().is_some_and(|number| number.fract() == 0.0 && number > f64::from(u32::MAX))
+}
+
+/// What a schema takes, in words.
+fn wanted(schema: &Value) -> String {
+    let kind = schema.get("type").and_then(Value::as_str);
+    match (kind, schema.get("minItems").and_then(Value::as_u64)) {
+        (Some("array"), Some(count)) => format!("a list of {count}, as in `[a, b]`"),
+        (Some("array"), None) => "a list, as in `[a, b]`".into(),
+        (Some("integer"), _) if schema.get("minimum").is_some() => "a whole number from 0".into(),
+        (Some("integer"), _) => "a whole number".into(),
+        (Some("number"), _) => "a number".into(),
+        (Some("boolean"), _) => "`true` or `false`".into(),
+        (Some("string"), _) => "a text".into(),
+        (Some("object"), _) => "a section of fields".into(),
+        _ => {
+            let kinds = schema.get("oneOf").and_then(Value::as_array);
+            let names: Vec<&str> =
+                kinds.into_iter().flatten().filter_map(|kind| kind.get("const")?.as_str()).collect();
+            if names.is_empty() { "a section of fields".into() } else { listed(&names) }
+        }
+    }
+}
+
+/// The dotted path of the one section that has a field of this name, where the sections are fixed.
+fn places(schema: &Value, name: &str) -> Option<String> {
+    let sections = schema.get("properties").and_then(Value::as_object)?;
+    let has = |section: &Value| {
+        let reference = section.get("$ref").or_else(|| section.get("allOf")?.get(0)?.get("$ref"))?;
+        schema.pointer(reference.as_str()?.strip_prefix('#')?)?.get("properties")?.get(name)
+    };
+    let mut found = sections.iter().filter(|(_, section)| has(section).is_some());
+    let (section, _) = found.next()?;
+    found.next().is_none().then(|| format!("{section}.{name}"))
+}

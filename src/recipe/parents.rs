@@ -1,0 +1,207 @@
+//! Where a recipe's text comes from (shipped, a file, a link), and the chain of recipes that it extends.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::parse::parse;
+use super::presets::PRESETS;
+use super::problem::Problem;
+use super::resolve::RecipeError;
+use super::schema::FORMAT;
+use super::tree::{Kind, Node, Source, lay};
+use super::wording::{did_you_mean, likely};
+use crate::words::quoted;
+
+/// Recipes that extend one another, at most.
+const MOST: usize = 8;
+
+/// A recipe's text and where it is from.
+#[derive(Debug)]
+pub struct Origin {
+    name: String,
+    text: String,
+    home: Home,
+}
+
+/// What a recipe can extend depends on where it is.
+#[derive(Debug, PartialEq, Eq)]
+enum Home {
+    /// Shipped, or from a model file.
+    Nowhere,
+    /// A file of this folder.
+    Folder(PathBuf),
+}
+
+/// A recipe laid over those that it extends.
+#[derive(Debug)]
+pub struct Layers {
+    /// The values.
+    pub tree: Node,
+    /// The names, the farthest parent first.
+    pub names: Vec<String>,
+}
+
+impl Origin {
+    /// The shipped recipe or the file of this name.
+    ///
+    /// # Errors
+    /// It is neither, or the file cannot be read.
+    pub fn named(name: &str) -> Result<Self, RecipeError> {
+        if let Some(preset) = PRESETS.iter().find(|preset| preset.name == name) {
+            return Ok(Self::text(name, preset.yaml));
+        }
+        let path = Path::new(name);
+        if path.is_file() { Self::file(path) } else { Err(unknown(name)) }
+    }
+
+    /// A text at hand.
+    pub fn text(name: &str, text: &str) -> Self {
+        Self { name: name.into(), text: text.into(), home: Home::Nowhere }
+    }
+
+    fn file(path: &Path) -> Result<Self, RecipeError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| RecipeError::Read { path: path.into(), source })?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        Ok(Self { name: path.display().to_string(), text, home: Home::Folder(folder) })
+    }
+
+    /// As written.
+    pub fn into_text(self) -> String {
+        self.text
+    }
+
+    /// The recipe that `extends: parent` in this one names.
+    fn parent(&self, parent: &str) -> Result<Self, Problem> {
+        let refuse = |message: String, hint: String| Problem::nowhere(message).hint(hint);
+        if let Some(preset) = PRESETS.iter().find(|preset| preset.name == parent) {
+            return Ok(Self::text(parent, preset.yaml));
+        }
+        let Some(file) = parent.strip_prefix("./") else {
+            let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+            let message = format!("`extends` is `{parent}`; expected a shipped recipe or `./FILE.yaml`");
+            let near = likely(parent, &names).map(|near| format!("did you mean `{near}`?"));
+            let list = "`translate recipe list` says which are shipped".to_string();
+            return Err(refuse(message, near.unwrap_or(list)));
+        };
+        let Home::Folder(folder) = &self.home else {
+            let message = format!("`extends` is `{parent}`; only a recipe in a file can extend another file");
+            return Err(refuse(message, "name a shipped recipe".into()));
+        };
+        let inside = Path::new(file).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        if !inside {
+            let message =
+                format!("`extends` is `{parent}`; expected a file in the recipe's own folder or below");
+            return Err(refuse(message, "put both into one folder: then they can be sent together".into()));
+        }
+        let path = folder.join(file);
+        Self::file(&path).map_err(|error| {
+            let reason =
+                if let RecipeError::Read { source, .. } = error { source.to_string() } else { String::new() };
+            let message =
+                format!("`extends` is `{parent}`, and `{}` cannot be read: {reason}", path.display());
+            refuse(message, "send both recipes together".into())
+        })
+    }
+
+    /// What tells it from others.
+    fn identity(&self) -> PathBuf {
+        match &self.home {
+            Home::Folder(_) => std::fs::canonicalize(&self.name).unwrap_or_else(|_| self.name.clone().into()),
+            Home::Nowhere => self.name.clone().into(),
+        }
+    }
+}
+
+fn unknown(name: &str) -> RecipeError {
+    let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+    let closest = did_you_mean(name, &names);
+    RecipeError::Unknown { name: name.into(), known: quoted(names, ", "), closest }
+}
+
+impl Layers {
+    /// Reads a recipe and all that it extends.
+    ///
+    /// # Errors
+    /// A text that is not YAML, a parent that is not there, a circle, more than eight of them, or a newer format.
+    pub fn read(origin: Origin) -> Result<Self, RecipeError> {
+        let mut layers = Vec::new();
+        let mut chain: Vec<(PathBuf, String)> = Vec::new();
+        let mut next = Some(origin);
+        while let Some(origin) = next.take() {
+            let source =
+                Arc::new(Source { name: origin.name.clone(), text: origin.text.clone(), has_lines: true });
+            let mut node = parse(&source).map_err(|problem| *problem)?;
+            readable(&node)?;
+            chain.push((origin.identity(), origin.name.clone()));
+            if let Some(parent) = take_parent(&mut node)? {
+                let located = |problem: Problem| Problem { place: Some(parent.place.clone()), ..problem };
+                let name = parent.as_str().unwrap_or_default();
+                let parent = origin.parent(name).map_err(located)?;
+                in_line(&chain, &parent).map_err(located)?;
+                next = Some(parent);
+            }
+            layers.push(node);
+        }
+        let names = chain.into_iter().rev().map(|(_, name)| name).collect();
+        let mut tree = None;
+        for layer in layers.into_iter().rev() {
+            tree = Some(match tree {
+                Some(below) => lay(below, layer),
+                None => layer,
+            });
+        }
+        // There is at least the first.
+        tree.map(|tree| Self { tree, names }).ok_or_else(|| Problem::nowhere("there is no recipe").into())
+    }
+}
+
+/// Refuses a text that is no section of fields, or of a format that only a later program reads.
+fn readable(node: &Node) -> Result<(), Problem> {
+    if node.as_map().is_none() {
+        let message = "a recipe is a section of fields, as in `format: 1`";
+        return Err(Problem::at(node.place.clone(), message)
+            .hint("`translate recipe show cyclegan` is one to begin with"));
+    }
+    let Some(format) = node.get("format") else { return Ok(()) };
+    let number = if let Kind::Scalar(value) = &format.kind { value.as_u64() } else { None };
+    if number.is_some_and(|number| number > u64::from(FORMAT)) {
+        let version = env!("CARGO_PKG_VERSION");
+        let message = format!(
+            "`format` is `{}`, of a later version of translate; expected {FORMAT}, which translate {version} reads",
+            number.unwrap_or_default()
+        );
+        return Err(Problem::at(format.place.clone(), message).hint("take the newest version of translate"));
+    }
+    Ok(())
+}
+
+/// Takes `extends` out, which is for reading alone.
+fn take_parent(node: &mut Node) -> Result<Option<Node>, Problem> {
+    let Kind::Map(map) = &mut node.kind else { return Ok(None) };
+    let Some(entry) = map.shift_remove("extends") else { return Ok(None) };
+    if entry.node.as_str().is_none() {
+        let message = "`extends` names one recipe; expected a shipped recipe or `./FILE.yaml`";
+        return Err(
+            Problem::at(entry.node.place, message).hint("`translate recipe list` says which are shipped")
+        );
+    }
+    Ok(Some(entry.node))
+}
+
+/// Refuses a parent that would close a circle, or is one too many.
+fn in_line(chain: &[(PathBuf, String)], parent: &Origin) -> Result<(), Problem> {
+    let identity = parent.identity();
+    let names = || chain.iter().map(|(_, name)| format!("`{name}`")).collect::<Vec<_>>().join(" extends ");
+    if chain.iter().any(|(before, _)| *before == identity) {
+        let message =
+            format!("recipes extend one another in a circle: {} extends `{}`", names(), parent.name);
+        return Err(Problem::nowhere(message).hint("take one `extends` out"));
+    }
+    if chain.len() >= MOST {
+        let message = format!("more than {MOST} recipes extend one another: {}", names());
+        return Err(Problem::nowhere(message)
+            .hint("`translate recipe show FILE --resolved` writes one that stands alone"));
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! What is wrong with a recipe: messages with the place in the text, drawn with the line underlined.
+
+use std::fmt;
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+use super::tree::{Place, Source};
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong, what was expected.
+    pub message: String,
+    /// Where; nothing where a field is missing in an empty text.
+    pub place: Option<Place>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// The dotted path of the field.
+    pub field: String,
+}
+
+impl Problem {
+    /// A mistake at a place.
+    pub fn at(place: Place, message: impl Into<String>) -> Self {
+        Self { message: message.into(), place: Some(place), hint: None, field: String::new() }
+    }
+
+    /// A mistake whose place is not known yet.
+    pub fn nowhere(message: impl Into<String>) -> Self {
+        Self { message: message.into(), place: None, hint: None, field: String::new() }
+    }
+
+    /// The same in another text, in which its own begins at the byte `at`.
+    #[must_use]
+    pub fn moved(self, source: &Arc<Source>, at: usize) -> Self {
+        let moved = |place: Place| Place {
+            source: Arc::clone(source),
+            bytes: place.bytes.start + at..place.bytes.end + at,
+        };
+        Self { place: self.place.map(moved), ..self }
+    }
+
+    /// With what to do.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let title = Level::ERROR.no_name().primary_title(&self.message);
+        let hint = self.hint.as_ref().map(|hint| format!("hint: {hint}"));
+        let Some(place) = &self.place else {
+            f.write_str(&self.message)?;
+            return hint.map_or(Ok(()), |hint| write!(f, "\n{hint}"));
+        };
+        let source = &place.source;
+        let mut snippet = Snippet::source(&source.text).path(&source.name).fold(true);
+        if !source.has_lines {
+            snippet = snippet.line_start(1);
+        }
+        let group = title.element(snippet.annotation(AnnotationKind::Primary.span(place.bytes.clone())));
+        f.write_str(Renderer::plain().render(&[group]).trim_end())?;
+        hint.map_or(Ok(()), |hint| write!(f, "\n{hint}"))
+    }
+}
+
+/// All that is wrong with a recipe, in the order of the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// In the order of the text; what is in several texts, in the order of their names.
+    pub fn sorted(mut problems: Vec<Problem>) -> Self {
+        let key = |problem: &Problem| {
+            problem.place.as_ref().map(|place| (place.source.name.clone(), place.bytes.start))
+        };
+        problems.sort_by_key(key);
+        Self(problems)
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let gap = if index == 0 { "" } else { "\n\nerror: " };
+            write!(f, "{gap}{problem}")?;
+        }
+        let count = self.0.len();
+        if count > 1 {
+            write!(f, "\n\n{count} mistakes")?;
+        }
+        if self.0.iter().any(|problem| problem.hint.is_none()) {
+            f.write_str(
+                "\nhint: `translate recipe show cyclegan --resolved` is a complete recipe to compare with",
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,172 @@
+//! A recipe as written: a tree of YAML values, each of which knows the place that it came from.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_yaml::{Mapping, Value};
+
+/// A text that values come from.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Source {
+    /// What it is called in messages: a shipped recipe's name, a file's path, a link, or `--set`.
+    pub name: String,
+    /// All of it.
+    pub text: String,
+    /// Whether its lines have numbers that mean something to a reader.
+    pub has_lines: bool,
+}
+
+/// A part of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The text.
+    pub source: Arc<Source>,
+    /// The part, in bytes.
+    pub bytes: Range<usize>,
+}
+
+impl Place {
+    /// `cyclegan:7`, or the source alone where it has no lines.
+    pub fn short(&self) -> String {
+        let Source { name, text, has_lines } = self.source.as_ref();
+        if !has_lines {
+            return format!("{name} {text}");
+        }
+        let line = text.as_bytes()[..self.bytes.start].iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("{name}:{line}")
+    }
+}
+
+/// A value and its place.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Where it is written.
+    pub place: Place,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What a value is.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// Fields, in their order.
+    Map(IndexMap<String, Entry>),
+    /// Values, in their order.
+    List(Vec<Node>),
+    /// Nothing, a truth value, a number or a text.
+    Scalar(Value),
+}
+
+/// A field: where its name is written, and its value.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The place of the name.
+    pub key: Place,
+    /// The value.
+    pub node: Node,
+}
+
+impl Node {
+    /// Its fields, where it has some.
+    pub const fn as_map(&self) -> Option<&IndexMap<String, Entry>> {
+        if let Kind::Map(map) = &self.kind { Some(map) } else { None }
+    }
+
+    /// The text that it is, where it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        if let Kind::Scalar(value) = &self.kind { value.as_str() } else { None }
+    }
+
+    /// The value of one of its fields.
+    pub fn get(&self, field: &str) -> Option<&Self> {
+        Some(&self.as_map()?.get(field)?.node)
+    }
+
+    /// Whether it has fields.
+    pub const fn is_section(&self) -> bool {
+        matches!(self.kind, Kind::Map(_))
+    }
+
+    /// Whether it is written as `null` or `~`, and not just left out.
+    fn is_written_null(&self) -> bool {
+        matches!(self.kind, Kind::Scalar(Value::Null)) && !self.place.bytes.is_empty()
+    }
+
+    /// The same in another text, in which its own begins at the byte `at`.
+    #[must_use]
+    pub fn moved(self, source: &Arc<Source>, at: usize) -> Self {
+        let moved = |place: Place| Place {
+            source: Arc::clone(source),
+            bytes: place.bytes.start + at..place.bytes.end + at,
+        };
+        let kind = match self.kind {
+            Kind::Map(map) => {
+                let entry =
+                    |Entry { key, node }| Entry { key: moved(key), node: Self::moved(node, source, at) };
+                Kind::Map(map.into_iter().map(|(name, it)| (name, entry(it))).collect())
+            }
+            Kind::List(items) => Kind::List(items.into_iter().map(|item| item.moved(source, at)).collect()),
+            kind @ Kind::Scalar(_) => kind,
+        };
+        Self { place: moved(self.place), kind }
+    }
+
+    /// The value without its places.
+    pub fn to_value(&self) -> Value {
+        match &self.kind {
+            Kind::Map(map) => {
+                let fields =
+                    map.iter().map(|(name, entry)| (Value::from(name.as_str()), entry.node.to_value()));
+                Value::Mapping(fields.collect::<Mapping>())
+            }
+            Kind::List(items) => Value::Sequence(items.iter().map(Self::to_value).collect()),
+            Kind::Scalar(value) => value.clone(),
+        }
+    }
+
+    /// The entry at a dotted path, or at as much of it from its beginning as there is; with whether all of it is there.
+    pub fn nearest(&self, path: &str) -> Option<(&Entry, bool)> {
+        let mut node = self;
+        let mut found = None;
+        for part in path.split('.') {
+            let Some(entry) = node.as_map().and_then(|map| map.get(part)) else {
+                return found.map(|entry| (entry, false));
+            };
+            (node, found) = (&entry.node, Some(entry));
+        }
+        found.map(|entry| (entry, true))
+    }
+}
+
+/// `over` laid over `base`: maps are merged deep; lists and single values replace; a section whose `kind` changes replaces
+/// the one before, as the other fields are those of the kind before; and `null` takes away what is there.
+///
+/// Associative as long as no `kind` changes and nothing is `null`.
+pub fn lay(base: Node, over: Node) -> Node {
+    let place = over.place.clone();
+    match (base.kind, over.kind) {
+        (Kind::Map(mut below), Kind::Map(above)) => {
+            if changes_kind(&below, &above) {
+                return Node { place, kind: Kind::Map(above) };
+            }
+            for (name, entry) in above {
+                let Some((index, _, before)) = below.shift_remove_full(&name) else {
+                    below.insert(name, entry);
+                    continue;
+                };
+                if !entry.node.is_written_null() {
+                    let node = lay(before.node, entry.node);
+                    below.shift_insert(index, name, Entry { key: entry.key, node });
+                }
+            }
+            Node { place, kind: Kind::Map(below) }
+        }
+        (_, kind) => Node { place, kind },
+    }
+}
+
+fn changes_kind(below: &IndexMap<String, Entry>, above: &IndexMap<String, Entry>) -> bool {
+    let kind = |map: &IndexMap<String, Entry>| map.get("kind").map(|entry| entry.node.to_value());
+    matches!((kind(below), kind(above)), (Some(before), Some(after)) if before != after)
+}
