@@ -1,15 +1,28 @@
-//! `translate recipe`: what is shipped, and what a recipe comes to.
+//! `translate recipe`: what is shipped, what a recipe comes to, and what is wrong with one.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
+use super::progress::tell;
 use super::{Failure, print};
-use crate::recipe::{Origin, PRESETS, resolve, to_yaml};
+use crate::model;
+use crate::recipe::{
+    Origin, PRESETS, Recipe, diff, for_editors, origins, resolve, resolve_fully, starter, to_yaml,
+};
 
-/// List and show recipes
+/// List, show, check and compare recipes
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   translate recipe list
-  translate recipe show cyclegan --set data.size=128 > mine.yaml")]
+  translate recipe show cyclegan --set data.size=128 > mine.yaml
+  translate recipe new mine --from cyclegan-small     # mine.yaml, which extends it
+  translate recipe validate mine.yaml
+  translate recipe diff cyclegan mine.yaml
+  translate recipe diff models/photos-anime cyclegan  # also of runs and model files")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -17,11 +30,11 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The shipped recipes, one a line
+    /// The shipped recipes and those of the folder `recipes`, one a line
     List,
     /// The YAML of a recipe: as written, or complete with `--set` values laid over it
     Show {
-        /// A shipped recipe or a file
+        /// A shipped recipe, a file or a link
         recipe: String,
         /// Lay a value over a field (may be repeated)
         #[arg(long = "set", value_name = "FIELD=VALUE")]
@@ -29,21 +42,138 @@ enum Command {
         /// Every field, defaults included
         #[arg(long)]
         resolved: bool,
+        /// Every field with the file and line, or the `--set`, that its value came from
+        #[arg(long, conflicts_with = "resolved")]
+        origin: bool,
     },
+    /// Write a recipe to begin with, which extends another
+    New {
+        /// The new file, `.yaml` added where it has no extension; nothing that exists is overwritten
+        name: PathBuf,
+        /// A shipped recipe, `./FILE.yaml` beside the new one, or a link
+        #[arg(long, value_name = "RECIPE", default_value = "cyclegan")]
+        from: String,
+    },
+    /// Check recipes: every mistake, with its line; status 1 where there is one
+    Validate {
+        /// Shipped recipes, files or links
+        #[arg(required = true, value_name = "FILE")]
+        recipes: Vec<String>,
+    },
+    /// What differs between two recipes, runs or model files, field by field
+    Diff {
+        /// A shipped recipe, a file, a link, a run folder or a model file
+        a: String,
+        /// The same
+        b: String,
+    },
+    /// The JSON Schema (draft-07) of recipes, for editors
+    Schema,
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<u8, Failure> {
     match &args.command {
-        Command::List => {
-            for preset in PRESETS {
-                print(format!("{:<28}{}", preset.name, resolve(preset.name, &[])?.about));
-            }
-        }
-        Command::Show { recipe, sets, resolved } if *resolved || !sets.is_empty() => {
+        Command::List => list(),
+        Command::Show { recipe, sets, origin: true, .. } => show_origins(recipe, sets),
+        Command::Show { recipe, sets, resolved, .. } if *resolved || !sets.is_empty() => {
             print(to_yaml(&resolve(recipe, sets)?)?.trim_end());
+            Ok(0)
         }
-        Command::Show { recipe, .. } => print(Origin::named(recipe)?.into_text().trim_end()),
+        Command::Show { recipe, .. } => {
+            print(Origin::named(recipe)?.into_text().trim_end());
+            Ok(0)
+        }
+        Command::New { name, from } => new(name, from),
+        Command::Validate { recipes } => Ok(validate(recipes)),
+        Command::Diff { a, b } => {
+            for difference in diff(&any_recipe(a)?, &any_recipe(b)?)? {
+                print(format!("{}: {} -> {}", difference.field, difference.before, difference.after));
+            }
+            Ok(0)
+        }
+        Command::Schema => {
+            print(serde_json::to_string_pretty(&for_editors())?);
+            Ok(0)
+        }
+    }
+}
+
+fn list() -> Result<u8, Failure> {
+    let line = |name: &str, about: &str| print(format!("{name:<28}{about}"));
+    for preset in PRESETS {
+        line(preset.name, &resolve(preset.name, &[])?.about);
+    }
+    for path in local_recipes() {
+        let name = path.display().to_string();
+        match resolve(&name, &[]) {
+            Ok(recipe) => line(&name, &recipe.about),
+            Err(_) => line(&name, &format!("(not valid: `translate recipe validate {name}` says why)")),
+        }
     }
     Ok(0)
+}
+
+/// YAML files in the folder `recipes` here, but for copies of what is shipped.
+fn local_recipes() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir("recipes").into_iter().flatten().flatten();
+    let is_ours = |path: &Path| {
+        let preset = PRESETS.iter().find(|preset| path.file_stem().is_some_and(|stem| stem == preset.name));
+        preset.is_some_and(|preset| std::fs::read_to_string(path).is_ok_and(|text| text == preset.yaml))
+    };
+    let is_yaml =
+        |path: &Path| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    let mut found: Vec<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|path| is_yaml(path) && !is_ours(path)).collect();
+    found.sort();
+    found
+}
+
+fn show_origins(recipe: &str, sets: &[String]) -> Result<u8, Failure> {
+    let values = origins(&resolve_fully(recipe, sets)?)?;
+    let width = |of: fn(&crate::recipe::Valued) -> usize| values.iter().map(of).max().unwrap_or(0);
+    let (field, value) = (width(|it| it.field.chars().count()), width(|it| it.value.chars().count()).min(40));
+    for it in &values {
+        print(format!("{:<field$}  {:<value$}  {}", it.field, it.value, it.origin));
+    }
+    Ok(0)
+}
+
+fn new(name: &Path, from: &str) -> Result<u8, Failure> {
+    let path = if name.extension().is_none() { name.with_extension("yaml") } else { name.to_path_buf() };
+    let shown = path.display();
+    let text = starter(from, &path)?;
+    let written = File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.with_context(|| {
+        format!("cannot write `{shown}`\nhint: name a new file in a folder that you can write to")
+    })?;
+    tell(format_args!("wrote `{shown}`\nnext: change it, then `translate train X Y -r {shown} --dry-run`"));
+    Ok(0)
+}
+
+/// The exit status.
+fn validate(recipes: &[String]) -> u8 {
+    let mut status = 0;
+    for name in recipes {
+        match resolve(name, &[]) {
+            Ok(_) => print(format!("{name}: valid")),
+            Err(error) => {
+                tell(format_args!("error: {error}\n"));
+                status = 1;
+            }
+        }
+    }
+    status
+}
+
+/// The recipe of a name, a file, a link, a run folder or a model file.
+fn any_recipe(name: &str) -> Result<Recipe, Failure> {
+    let path = Path::new(name);
+    if path.is_dir() {
+        return Ok(resolve(&path.join("recipe.yaml").display().to_string(), &[])?);
+    }
+    if path.extension().is_some_and(|extension| extension == "safetensors") {
+        return Ok(model::open(path, tch::Device::Cpu)?.recipe);
+    }
+    Ok(resolve(name, &[])?)
 }

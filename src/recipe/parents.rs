@@ -3,14 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::link::{Fetched, LinkError, cache, fetch, is_link};
 use super::parse::parse;
 use super::presets::PRESETS;
 use super::problem::Problem;
-use super::resolve::RecipeError;
+use super::resolve::{RecipeError, complete};
 use super::schema::FORMAT;
 use super::tree::{Kind, Node, Source, lay};
 use super::wording::{did_you_mean, likely};
 use crate::words::quoted;
+
+/// What tells an editor the fields, in a comment of the first line. The schema lies beside: `translate recipe schema`.
+const SCHEMA_LINE: &str = "# yaml-language-server: $schema=recipe.schema.json";
 
 /// Recipes that extend one another, at most.
 const MOST: usize = 8;
@@ -21,12 +25,14 @@ pub struct Origin {
     name: String,
     text: String,
     home: Home,
+    /// The link with its hash, where it was fetched by one without.
+    to_pin: Option<String>,
 }
 
 /// What a recipe can extend depends on where it is.
 #[derive(Debug, PartialEq, Eq)]
 enum Home {
-    /// Shipped, or from a model file.
+    /// Shipped, from a model file, or behind a link.
     Nowhere,
     /// A file of this folder.
     Folder(PathBuf),
@@ -39,6 +45,8 @@ pub struct Layers {
     pub tree: Node,
     /// The names, the farthest parent first.
     pub names: Vec<String>,
+    /// Links that were fetched without a hash, with theirs.
+    pub to_pin: Vec<String>,
 }
 
 impl Origin {
@@ -50,20 +58,29 @@ impl Origin {
         if let Some(preset) = PRESETS.iter().find(|preset| preset.name == name) {
             return Ok(Self::text(name, preset.yaml));
         }
+        if is_link(name) {
+            let failed = |source| RecipeError::Link { link: name.into(), source };
+            return Self::link(name).map_err(failed);
+        }
         let path = Path::new(name);
         if path.is_file() { Self::file(path) } else { Err(unknown(name)) }
     }
 
     /// A text at hand.
     pub fn text(name: &str, text: &str) -> Self {
-        Self { name: name.into(), text: text.into(), home: Home::Nowhere }
+        Self { name: name.into(), text: text.into(), home: Home::Nowhere, to_pin: None }
     }
 
     fn file(path: &Path) -> Result<Self, RecipeError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| RecipeError::Read { path: path.into(), source })?;
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-        Ok(Self { name: path.display().to_string(), text, home: Home::Folder(folder) })
+        Ok(Self { name: path.display().to_string(), text, home: Home::Folder(folder), to_pin: None })
+    }
+
+    fn link(link: &str) -> Result<Self, LinkError> {
+        let Fetched { text, to_pin } = fetch(link, cache().as_deref())?;
+        Ok(Self { name: link.into(), text, home: Home::Nowhere, to_pin })
     }
 
     /// As written.
@@ -77,16 +94,24 @@ impl Origin {
         if let Some(preset) = PRESETS.iter().find(|preset| preset.name == parent) {
             return Ok(Self::text(parent, preset.yaml));
         }
+        if is_link(parent) {
+            return Self::link(parent).map_err(|error| {
+                let text = error.to_string();
+                let (reason, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+                refuse(format!("`extends` is `{parent}`: {reason}"), hint.into())
+            });
+        }
         let Some(file) = parent.strip_prefix("./") else {
             let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
-            let message = format!("`extends` is `{parent}`; expected a shipped recipe or `./FILE.yaml`");
+            let message =
+                format!("`extends` is `{parent}`; expected a shipped recipe, `./FILE.yaml` or a link");
             let near = likely(parent, &names).map(|near| format!("did you mean `{near}`?"));
             let list = "`translate recipe list` says which are shipped".to_string();
             return Err(refuse(message, near.unwrap_or(list)));
         };
         let Home::Folder(folder) = &self.home else {
             let message = format!("`extends` is `{parent}`; only a recipe in a file can extend another file");
-            return Err(refuse(message, "name a shipped recipe".into()));
+            return Err(refuse(message, "name a shipped recipe or a link".into()));
         };
         let inside = Path::new(file).components().all(|part| matches!(part, std::path::Component::Normal(_)));
         if !inside {
@@ -119,6 +144,24 @@ fn unknown(name: &str) -> RecipeError {
     RecipeError::Unknown { name: name.into(), known: quoted(names, ", "), closest }
 }
 
+/// The text of a new recipe at `path` that extends `parent`.
+///
+/// # Errors
+/// There is no such parent, or it is not valid.
+pub fn starter(parent: &str, path: &Path) -> Result<String, RecipeError> {
+    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+    let about = "one line on what this is for";
+    let text = format!("{SCHEMA_LINE}\nformat: 1\nextends: {parent}\nabout: {about}\n");
+    let origin = Origin {
+        name: path.display().to_string(),
+        text: text.clone(),
+        home: Home::Folder(folder),
+        to_pin: None,
+    };
+    complete(Layers::read(origin)?, &[])?;
+    Ok(text)
+}
+
 impl Layers {
     /// Reads a recipe and all that it extends.
     ///
@@ -127,12 +170,14 @@ impl Layers {
     pub fn read(origin: Origin) -> Result<Self, RecipeError> {
         let mut layers = Vec::new();
         let mut chain: Vec<(PathBuf, String)> = Vec::new();
+        let mut to_pin = Vec::new();
         let mut next = Some(origin);
         while let Some(origin) = next.take() {
             let source =
                 Arc::new(Source { name: origin.name.clone(), text: origin.text.clone(), has_lines: true });
             let mut node = parse(&source).map_err(|problem| *problem)?;
             readable(&node)?;
+            to_pin.extend(origin.to_pin.clone());
             chain.push((origin.identity(), origin.name.clone()));
             if let Some(parent) = take_parent(&mut node)? {
                 let located = |problem: Problem| Problem { place: Some(parent.place.clone()), ..problem };
@@ -152,7 +197,8 @@ impl Layers {
             });
         }
         // There is at least the first.
-        tree.map(|tree| Self { tree, names }).ok_or_else(|| Problem::nowhere("there is no recipe").into())
+        tree.map(|tree| Self { tree, names, to_pin })
+            .ok_or_else(|| Problem::nowhere("there is no recipe").into())
     }
 }
 
@@ -181,7 +227,7 @@ fn take_parent(node: &mut Node) -> Result<Option<Node>, Problem> {
     let Kind::Map(map) = &mut node.kind else { return Ok(None) };
     let Some(entry) = map.shift_remove("extends") else { return Ok(None) };
     if entry.node.as_str().is_none() {
-        let message = "`extends` names one recipe; expected a shipped recipe or `./FILE.yaml`";
+        let message = "`extends` names one recipe; expected a shipped recipe, `./FILE.yaml` or a link";
         return Err(
             Problem::at(entry.node.place, message).hint("`translate recipe list` says which are shipped")
         );

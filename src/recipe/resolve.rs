@@ -8,6 +8,7 @@ use serde_yaml::{Mapping, Value};
 
 use super::check::check;
 use super::json_schema;
+use super::link::LinkError;
 use super::parents::{Layers, Origin};
 use super::parse::parse;
 use super::problem::{Problem, Problems};
@@ -40,6 +41,14 @@ pub enum RecipeError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// A link that leads to no recipe.
+    #[error("recipe `{link}`: {source}")]
+    Link {
+        /// The link.
+        link: String,
+        /// Why.
+        source: LinkError,
     },
     /// Mistakes in a recipe or in a `--set`.
     #[error("{0}")]
@@ -77,6 +86,8 @@ pub struct Resolved {
     pub tree: Node,
     /// Names of the recipe and of those that it extends, itself last.
     pub parents: Vec<String>,
+    /// Links that were fetched without a hash, with theirs.
+    pub to_pin: Vec<String>,
 }
 
 /// Reads the recipe called `name` and lays `sets` (each `a.b=value`, the value in YAML) over it, in order.
@@ -111,7 +122,10 @@ pub fn to_yaml(recipe: &Recipe) -> Result<String, serde_yaml::Error> {
     serde_yaml::to_string(recipe)
 }
 
-fn complete(Layers { tree, names }: Layers, sets: &[String]) -> Result<Resolved, RecipeError> {
+pub(super) fn complete(
+    Layers { tree, names, to_pin }: Layers,
+    sets: &[String],
+) -> Result<Resolved, RecipeError> {
     let mut tree = tree;
     for set in sets {
         tree = lay(tree, set_tree(set)?);
@@ -120,7 +134,7 @@ fn complete(Layers { tree, names }: Layers, sets: &[String]) -> Result<Resolved,
     let mut problems = check(&tree, &schema);
     let recipe = read(&tree, &mut problems);
     match recipe {
-        Some(recipe) if problems.is_empty() => Ok(Resolved { recipe, tree, parents: names }),
+        Some(recipe) if problems.is_empty() => Ok(Resolved { recipe, tree, parents: names, to_pin }),
         _ => Err(RecipeError::Faulty(Problems::sorted(problems))),
     }
 }
