@@ -4,14 +4,16 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use clap::{Parser, Subcommand};
 
 use super::progress::tell;
 use super::{Failure, print};
+use crate::atomic;
 use crate::model;
 use crate::recipe::{
-    Origin, PRESETS, Recipe, diff, for_editors, origins, resolve, resolve_fully, starter, to_yaml,
+    Origin, PRESETS, Recipe, RecipeError, Resolved, Upgraded, diff, for_editors, origins, resolve,
+    resolve_fully, starter, to_yaml, upgrade,
 };
 
 /// List, show, check and compare recipes
@@ -67,6 +69,11 @@ enum Command {
         /// The same
         b: String,
     },
+    /// Rewrite old names of fields in a recipe; comments and all else stay
+    Upgrade {
+        /// The file
+        file: PathBuf,
+    },
     /// The JSON Schema (draft-07) of recipes, for editors
     Schema,
 }
@@ -77,7 +84,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         Command::List => list(),
         Command::Show { recipe, sets, origin: true, .. } => show_origins(recipe, sets),
         Command::Show { recipe, sets, resolved, .. } if *resolved || !sets.is_empty() => {
-            print(to_yaml(&resolve(recipe, sets)?)?.trim_end());
+            print(to_yaml(&told(recipe, sets)?.recipe)?.trim_end());
             Ok(0)
         }
         Command::Show { recipe, .. } => {
@@ -92,6 +99,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
             }
             Ok(0)
         }
+        Command::Upgrade { file } => rewrite(file),
         Command::Schema => {
             print(serde_json::to_string_pretty(&for_editors())?);
             Ok(0)
@@ -130,7 +138,7 @@ fn local_recipes() -> Vec<PathBuf> {
 }
 
 fn show_origins(recipe: &str, sets: &[String]) -> Result<u8, Failure> {
-    let values = origins(&resolve_fully(recipe, sets)?)?;
+    let values = origins(&told(recipe, sets)?)?;
     let width = |of: fn(&crate::recipe::Valued) -> usize| values.iter().map(of).max().unwrap_or(0);
     let (field, value) = (width(|it| it.field.chars().count()), width(|it| it.value.chars().count()).min(40));
     for it in &values {
@@ -143,9 +151,8 @@ fn new(name: &Path, from: &str) -> Result<u8, Failure> {
     let path = if name.extension().is_none() { name.with_extension("yaml") } else { name.to_path_buf() };
     let shown = path.display();
     let text = starter(from, &path)?;
-    let written = File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.with_context(|| {
-        format!("cannot write `{shown}`\nhint: name a new file in a folder that you can write to")
+    File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
+        anyhow!("cannot write `{shown}`: {error}\nhint: name a new file in a folder that you can write to")
     })?;
     tell(format_args!("wrote `{shown}`\nnext: change it, then `translate train X Y -r {shown} --dry-run`"));
     Ok(0)
@@ -155,7 +162,7 @@ fn new(name: &Path, from: &str) -> Result<u8, Failure> {
 fn validate(recipes: &[String]) -> u8 {
     let mut status = 0;
     for name in recipes {
-        match resolve(name, &[]) {
+        match told(name, &[]) {
             Ok(_) => print(format!("{name}: valid")),
             Err(error) => {
                 tell(format_args!("error: {error}\n"));
@@ -164,6 +171,30 @@ fn validate(recipes: &[String]) -> u8 {
         }
     }
     status
+}
+
+/// A recipe, once what is to be told of it is told.
+fn told(name: &str, sets: &[String]) -> Result<Resolved, RecipeError> {
+    let resolved = resolve_fully(name, sets)?;
+    for warning in &resolved.warnings {
+        tell(format_args!("warning: {warning}"));
+    }
+    Ok(resolved)
+}
+
+fn rewrite(file: &Path) -> Result<u8, Failure> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| anyhow!("cannot read `{shown}`: {error}\nhint: name a recipe file of yours"))?;
+    let Upgraded { text, changes } = upgrade(&shown.to_string(), &text)?;
+    if changes.is_empty() {
+        tell(format_args!("nothing to do: `{shown}` has no old names"));
+        return Ok(0);
+    }
+    atomic::write(file, text.as_bytes())
+        .map_err(|error| anyhow!("cannot write `{shown}`: {error}; it is as it was"))?;
+    changes.iter().for_each(print);
+    Ok(0)
 }
 
 /// The recipe of a name, a file, a link, a run folder or a model file.

@@ -7,6 +7,7 @@ use super::link::{Fetched, LinkError, cache, fetch, is_link};
 use super::parse::parse;
 use super::presets::PRESETS;
 use super::problem::Problem;
+use super::rename::{RENAMED, rename};
 use super::resolve::{RecipeError, complete};
 use super::schema::FORMAT;
 use super::tree::{Kind, Node, Source, lay};
@@ -45,8 +46,8 @@ pub struct Layers {
     pub tree: Node,
     /// The names, the farthest parent first.
     pub names: Vec<String>,
-    /// Links that were fetched without a hash, with theirs.
-    pub to_pin: Vec<String>,
+    /// What is to be told: old names, links without a hash.
+    pub warnings: Vec<String>,
 }
 
 impl Origin {
@@ -170,14 +171,17 @@ impl Layers {
     pub fn read(origin: Origin) -> Result<Self, RecipeError> {
         let mut layers = Vec::new();
         let mut chain: Vec<(PathBuf, String)> = Vec::new();
-        let mut to_pin = Vec::new();
+        let mut warnings = Vec::new();
         let mut next = Some(origin);
         while let Some(origin) = next.take() {
             let source =
                 Arc::new(Source { name: origin.name.clone(), text: origin.text.clone(), has_lines: true });
             let mut node = parse(&source).map_err(|problem| *problem)?;
             readable(&node)?;
-            to_pin.extend(origin.to_pin.clone());
+            warnings.extend(rename(&mut node, RENAMED));
+            warnings.extend(origin.to_pin.as_ref().map(|link| {
+                format!("what is behind a link can change\nhint: write it with the hash of what is there now: `{link}`")
+            }));
             chain.push((origin.identity(), origin.name.clone()));
             if let Some(parent) = take_parent(&mut node)? {
                 let located = |problem: Problem| Problem { place: Some(parent.place.clone()), ..problem };
@@ -197,7 +201,7 @@ impl Layers {
             });
         }
         // There is at least the first.
-        tree.map(|tree| Self { tree, names, to_pin })
+        tree.map(|tree| Self { tree, names, warnings })
             .ok_or_else(|| Problem::nowhere("there is no recipe").into())
     }
 }

@@ -86,8 +86,8 @@ pub struct Resolved {
     pub tree: Node,
     /// Names of the recipe and of those that it extends, itself last.
     pub parents: Vec<String>,
-    /// Links that were fetched without a hash, with theirs.
-    pub to_pin: Vec<String>,
+    /// What is to be told: old names, links without a hash.
+    pub warnings: Vec<String>,
 }
 
 /// Reads the recipe called `name` and lays `sets` (each `a.b=value`, the value in YAML) over it, in order.
@@ -111,7 +111,15 @@ pub fn resolve_fully(name: &str, sets: &[String]) -> Result<Resolved, RecipeErro
 /// # Errors
 /// Anything that keeps the result from being a complete, valid recipe.
 pub fn from_yaml(name: &str, yaml: &str, sets: &[String]) -> Result<Recipe, RecipeError> {
-    Ok(complete(Layers::read(Origin::text(name, yaml))?, sets)?.recipe)
+    Ok(from_yaml_fully(name, yaml, sets)?.recipe)
+}
+
+/// As [`from_yaml`], with where each value came from.
+///
+/// # Errors
+/// As [`from_yaml`].
+pub fn from_yaml_fully(name: &str, yaml: &str, sets: &[String]) -> Result<Resolved, RecipeError> {
+    complete(Layers::read(Origin::text(name, yaml))?, sets)
 }
 
 /// The recipe as YAML: complete and runnable.
@@ -123,7 +131,7 @@ pub fn to_yaml(recipe: &Recipe) -> Result<String, serde_yaml::Error> {
 }
 
 pub(super) fn complete(
-    Layers { tree, names, to_pin }: Layers,
+    Layers { tree, names, warnings }: Layers,
     sets: &[String],
 ) -> Result<Resolved, RecipeError> {
     let mut tree = tree;
@@ -134,7 +142,7 @@ pub(super) fn complete(
     let mut problems = check(&tree, &schema);
     let recipe = read(&tree, &mut problems);
     match recipe {
-        Some(recipe) if problems.is_empty() => Ok(Resolved { recipe, tree, parents: names, to_pin }),
+        Some(recipe) if problems.is_empty() => Ok(Resolved { recipe, tree, parents: names, warnings }),
         _ => Err(RecipeError::Faulty(Problems::sorted(problems))),
     }
 }

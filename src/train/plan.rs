@@ -19,7 +19,7 @@ use crate::data::scan::{ImageFolder, Skipped, real_path, scan};
 use crate::device;
 use crate::model::{Domains, FILE_NAME};
 use crate::recipe;
-use crate::recipe::{Recipe, RecipeError, Space, resolve, to_yaml};
+use crate::recipe::{Recipe, RecipeError, Resolved, Space, resolve_fully, to_yaml};
 use crate::torch::version;
 use crate::words::quoted;
 
@@ -58,6 +58,8 @@ pub struct Plan {
     pub sides: Sides,
     /// The conditions of each conditioned space.
     pub conditioned: IndexMap<Space, Conditioned>,
+    /// Names of the recipes that this one was made from, each laid over the one before.
+    pub parents: Vec<String>,
     /// Domain names by space.
     pub domains: Domains,
     /// The run folder.
@@ -101,9 +103,10 @@ impl Plan {
         if !request.dry_run {
             run::check_writable(&root)?;
         }
-        let recipe = resolve_for(request, &root, existing.as_ref())?;
+        let Resolved { recipe, parents, warnings: told, .. } =
+            resolve_for(request, &root, existing.as_ref())?;
         let domains = domains(&recipe, names, folders.len())?;
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<Warning> = told.into_iter().map(Warning::Recipe).collect();
         let begun = existing.as_ref().and_then(|existing| Some((existing, existing.images?)));
         if let Some((existing, images)) = begun {
             warnings.extend(resume::check_same_run(&root, existing, &recipe, &domains)?);
@@ -127,6 +130,7 @@ impl Plan {
         let sides = Sides { datasets, pairs };
         Ok(Self {
             recipe,
+            parents,
             sides,
             conditioned,
             domains,
@@ -165,6 +169,7 @@ impl Plan {
             threads: i64::from(tch::get_num_threads()),
             seed: self.recipe.train.seed,
             commands: before.chain([command]).collect(),
+            recipes: self.parents.clone(),
             domains: self.domains.clone(),
             conditions: self.conditions(),
             data: data.collect(),
@@ -251,15 +256,15 @@ fn is_of_these(
 }
 
 /// The recipe asked for; for a run that exists and no `-r`, the run's own; `--set` on top.
-fn resolve_for(request: &Request, root: &Path, existing: Option<&Existing>) -> Result<Recipe, RecipeError> {
+fn resolve_for(request: &Request, root: &Path, existing: Option<&Existing>) -> Result<Resolved, RecipeError> {
     match (&request.recipe, existing) {
         (None, Some(existing)) => {
             let name = root.join("recipe.yaml").display().to_string();
             let yaml = to_yaml(&existing.recipe)
                 .map_err(|source| RecipeError::Yaml { name: name.clone(), source })?;
-            recipe::from_yaml(&name, &yaml, &request.sets)
+            recipe::from_yaml_fully(&name, &yaml, &request.sets)
         }
-        (named, _) => resolve(named.as_deref().unwrap_or(DEFAULT_RECIPE), &request.sets),
+        (named, _) => resolve_fully(named.as_deref().unwrap_or(DEFAULT_RECIPE), &request.sets),
     }
 }
 

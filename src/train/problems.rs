@@ -232,6 +232,8 @@ fn memory_hint(error: &TorchError) -> &'static str {
 /// Something that the user should know before training begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
+    /// What the recipe's text has to be told of, with what to do.
+    Recipe(String),
     /// A file or folder that cannot be read.
     Skipped {
         /// Where it is.
@@ -301,6 +303,7 @@ pub enum Warning {
 impl std::fmt::Display for Warning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Recipe(text) => f.write_str(text),
             Self::Skipped { path, reason } => write!(f, "skipped `{}`: {reason}", path.display()),
             Self::LeftOut(left) => write!(f, "left out {left}"),
             Self::OneImage { domain } => write!(

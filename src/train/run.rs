@@ -105,6 +105,9 @@ pub struct Info {
     pub seed: u64,
     /// The command line of every start.
     pub commands: Vec<Vec<String>>,
+    /// Names of the recipes that its own was made from at the last start, each laid over the one before.
+    #[serde(default)]
+    pub recipes: Vec<String>,
     /// Domain names by space.
     pub domains: Domains,
     /// What the networks of conditioned spaces can be asked for.
