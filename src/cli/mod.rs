@@ -7,6 +7,7 @@ mod apply;
 mod demo_data;
 mod doctor;
 mod eval;
+mod generate;
 mod progress;
 mod recipe;
 mod sample;
@@ -45,6 +46,7 @@ enum Command {
     Eval(eval::Args),
     DemoData(demo_data::Args),
     Recipe(recipe::Args),
+    Generate(generate::Args),
     Doctor(doctor::Args),
 }
 
@@ -105,6 +107,7 @@ fn run_command(command: Command) -> Result<u8, Failure> {
         Command::Eval(args) => eval::run(&args),
         Command::DemoData(args) => demo_data::run(&args),
         Command::Recipe(args) => recipe::run(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::Doctor(_) => doctor::run(),
     }
 }
