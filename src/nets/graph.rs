@@ -7,7 +7,7 @@ use tch::{Device, Tensor};
 use super::augment::{Augmentation, augment};
 use super::encoder::{self, Encoder};
 use super::layers::{Judged, Net};
-use super::{dcgan, patch, pixel, residual, resnet, unet};
+use super::{dcgan, mobile_resnet, patch, pixel, residual, resnet, unet};
 use crate::data::condition::{Conditions, Known};
 use crate::recipe::{Arrow, Condition, Discriminator, DiscriminatorNet, GeneratorNet, Recipe, Space};
 
@@ -50,6 +50,9 @@ impl Network {
         let inputs = |noise: i64| noise + encoder.as_ref().map_or(0, Encoder::width);
         let (module, norm): (Box<dyn Net>, _) = match net {
             GeneratorNet::Resnet(config) => (Box::new(resnet::resnet(p, config)), config.norm),
+            GeneratorNet::MobileResnet(config) => {
+                (Box::new(mobile_resnet::mobile_resnet(p, config)), mobile_resnet::NORM)
+            }
             GeneratorNet::Unet(config) => (Box::new(unet::unet(p, config)), config.norm),
             GeneratorNet::Dcgan(config) => {
                 (Box::new(dcgan::generator(p, config, inputs(config.noise), size)), config.norm)

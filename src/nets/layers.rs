@@ -8,13 +8,16 @@ use tch::{Kind, Tensor};
 
 /// The normalisation between convolutions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Norm {
     /// Each image and channel by its own mean and variance, without learned scale (Ulyanov et al. 2016).
     #[default]
     Instance,
     /// Each channel over the batch, with learned scale and running statistics (Ioffe & Szegedy 2015).
     Batch,
+    /// As `batch` without running statistics: a finished network takes each image's own, so that no image depends on
+    /// those beside it.
+    BatchUntracked,
     /// None.
     None,
 }
@@ -22,13 +25,13 @@ pub enum Norm {
 impl Norm {
     /// Whether an image's result depends on that image alone, so that calls can be joined into one batch.
     pub const fn is_per_image(self) -> bool {
-        !matches!(self, Self::Batch)
+        !matches!(self, Self::Batch | Self::BatchUntracked)
     }
 
     /// Batch norm has a shift of its own, which makes a convolution's bias before it idle. The reference drops the bias
     /// without a norm too, where nothing else could shift; here it stays.
     pub const fn wants_bias(self) -> bool {
-        !matches!(self, Self::Batch)
+        !matches!(self, Self::Batch | Self::BatchUntracked)
     }
 }
 
@@ -39,22 +42,30 @@ pub enum NormLayer {
     Instance,
     /// See [`Norm::Batch`].
     Batch(nn::BatchNorm),
+    /// See [`Norm::BatchUntracked`].
+    BatchUntracked {
+        /// Scale, `[channels]`.
+        weight: Tensor,
+        /// Shift, `[channels]`.
+        bias: Tensor,
+    },
     /// See [`Norm::None`].
     None,
 }
 
 /// Builds the normalisation of `channels` at `p`.
 pub fn norm(p: &Path, norm: Norm, channels: i64) -> NormLayer {
+    let (ws_init, bs_init) = (nn::Init::Randn { mean: 1.0, stdev: 0.02 }, nn::Init::Const(0.0));
     match norm {
         Norm::Instance => NormLayer::Instance,
         Norm::Batch => {
-            let config = nn::BatchNormConfig {
-                ws_init: nn::Init::Randn { mean: 1.0, stdev: 0.02 },
-                bs_init: nn::Init::Const(0.0),
-                ..nn::BatchNormConfig::default()
-            };
+            let config = nn::BatchNormConfig { ws_init, bs_init, ..nn::BatchNormConfig::default() };
             NormLayer::Batch(nn::batch_norm2d(p, channels, config))
         }
+        Norm::BatchUntracked => NormLayer::BatchUntracked {
+            weight: p.var("weight", &[channels], ws_init),
+            bias: p.var("bias", &[channels], bs_init),
+        },
         Norm::None => NormLayer::None,
     }
 }
@@ -62,12 +73,17 @@ pub fn norm(p: &Path, norm: Norm, channels: i64) -> NormLayer {
 impl NormLayer {
     /// `[batch, channels, height, width]` to the same.
     pub fn forward(&self, xs: &Tensor, train: bool) -> Tensor {
+        let none = None::<&Tensor>;
         match self {
-            Self::Instance => {
-                let none = None::<&Tensor>;
-                xs.instance_norm(none, none, none, none, true, 0.1, 1e-5, true)
-            }
+            Self::Instance => xs.instance_norm(none, none, none, none, true, 0.1, 1e-5, true),
             Self::Batch(layer) => layer.forward_t(xs, train),
+            Self::BatchUntracked { weight, bias } if train => {
+                xs.batch_norm(Some(weight), Some(bias), none, none, true, 0.1, 1e-5, true)
+            }
+            // One image's batch statistics are its instance statistics.
+            Self::BatchUntracked { weight, bias } => {
+                xs.instance_norm(Some(weight), Some(bias), none, none, true, 0.1, 1e-5, true)
+            }
             Self::None => xs.shallow_clone(),
         }
     }

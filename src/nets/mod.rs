@@ -2,10 +2,12 @@
 //! and builds layers below a [`tch::nn::Path`], so that weights have the names of `PyTorch`'s state dict.
 
 pub mod augment;
+mod blur;
 pub mod dcgan;
 pub mod encoder;
 mod graph;
 mod layers;
+pub mod mobile_resnet;
 pub mod patch;
 pub mod pixel;
 pub mod residual;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{self, Path};
 
+use super::blur::BlurDown;
 use super::layers::{Net, Norm, NormLayer, Window, conv, conv_with_bias, norm, reflect};
 use super::upsample::{Up, Upsample};
 
@@ -29,6 +30,8 @@ pub struct Config {
     pub norm: Norm,
     /// Zero half of the features inside each residual block while training.
     pub dropout: bool,
+    /// How the size halves.
+    pub downsample: Downsample,
     /// How the size doubles.
     pub upsample: Upsample,
     /// Add what the encoder had at the same size after each doubling (Chaurasia & Culurciello 2017,
@@ -44,9 +47,54 @@ impl Default for Config {
             blocks: 9,
             norm: Norm::Instance,
             dropout: false,
+            downsample: Downsample::Stride,
             upsample: Upsample::Transpose,
             skip: false,
         }
+    }
+}
+
+/// How the generator halves the size.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Downsample {
+    /// A convolution of stride 2, as the reference.
+    #[default]
+    Stride,
+    /// A convolution of stride 1, then a fixed low-pass filter of stride 2, as CUT's generator (Park et al. 2020,
+    /// <https://arxiv.org/abs/2007.15651>, after Zhang 2019, <https://arxiv.org/abs/1904.11486>).
+    Blur,
+}
+
+impl Downsample {
+    /// The number of the first residual block in the sequence.
+    pub const fn first_block(self) -> i64 {
+        match self {
+            Self::Stride => 10,
+            Self::Blur => 12,
+        }
+    }
+}
+
+/// A halving: convolution, norm, and the filter where that is what halves.
+#[derive(Debug)]
+struct Down(nn::Conv2D, NormLayer, Option<BlurDown>);
+
+impl Down {
+    /// Builds it as layer `i` of the sequence at `p` and those after it.
+    fn new(p: &Path, i: i64, channels: (i64, i64), config: &Config) -> Self {
+        let blurs = config.downsample == Downsample::Blur;
+        let window = Window { kernel: 3, stride: if blurs { 1 } else { 2 }, padding: 1 };
+        Self(
+            conv(&(p / i), channels, window, config.norm),
+            norm(&(p / (i + 1)), config.norm, channels.1),
+            blurs.then(|| BlurDown::new(&(p / (i + 3)), channels.1)),
+        )
+    }
+
+    fn forward(&self, xs: &Tensor, train: bool) -> Tensor {
+        let ys = self.1.forward(&xs.apply(&self.0), train).relu_();
+        self.2.as_ref().map_or_else(|| ys.shallow_clone(), |blur| blur.forward(&ys))
     }
 }
 
@@ -87,7 +135,7 @@ impl Block {
 #[derive(Debug)]
 pub struct Resnet {
     head: (nn::Conv2D, NormLayer),
-    downs: [(nn::Conv2D, NormLayer); 2],
+    downs: [Down; 2],
     blocks: Vec<Block>,
     ups: [(Up, NormLayer); 2],
     tail: nn::Conv2D,
@@ -98,24 +146,27 @@ pub struct Resnet {
 pub fn resnet(p: &Path, config: &Config) -> Resnet {
     let p = p / "model";
     let (width, kind) = (config.width, config.norm);
-    let normed = |i: i64, channels: (i64, i64), window: Window, kind: Norm| {
-        (conv(&(&p / i), channels, window, kind), norm(&(&p / (i + 1)), kind, channels.1))
-    };
     let first = if config.skip { Norm::None } else { kind };
-    let half = Window { kernel: 3, stride: 2, padding: 1 };
     let wide = Window { kernel: 7, stride: 1, padding: 0 };
-    let after = 10 + config.blocks as i64;
-    let double = (half, 1);
+    let double = (Window { kernel: 3, stride: 2, padding: 1 }, 1);
+    let blocks = config.downsample.first_block();
+    let after = blocks + config.blocks as i64;
+    // An upsampling, its norm and its ReLU.
+    let step = config.upsample.slots() + 2;
     let up = |i: i64, channels: (i64, i64)| {
-        let up = Up::new(&(&p / i), channels, config.upsample, double, kind.wants_bias());
-        (up, norm(&(&p / (i + 1)), kind, channels.1))
+        let up = Up::new((&p, i), channels, config.upsample, double, kind.wants_bias());
+        (up, norm(&(&p / (i + step - 2)), kind, channels.1))
     };
     Resnet {
-        head: normed(1, (3, width), wide, first),
-        downs: [normed(4, (width, 2 * width), half, kind), normed(7, (2 * width, 4 * width), half, kind)],
-        blocks: (10..after).map(|i| Block::new(&(&p / i), 4 * width, config)).collect(),
-        ups: [up(after, (4 * width, 2 * width)), up(after + 3, (2 * width, width))],
-        tail: conv_with_bias(&(&p / (after + 7)), (width, 3), wide, true),
+        head: (conv(&(&p / 1), (3, width), wide, first), norm(&(&p / 2), first, width)),
+        downs: [
+            Down::new(&p, 4, (width, 2 * width), config),
+            // The second one is as long as the first.
+            Down::new(&p, 4 + (blocks - 4) / 2, (2 * width, 4 * width), config),
+        ],
+        blocks: (blocks..after).map(|i| Block::new(&(&p / i), 4 * width, config)).collect(),
+        ups: [up(after, (4 * width, 2 * width)), up(after + step, (2 * width, width))],
+        tail: conv_with_bias(&(&p / (after + 2 * step + 1)), (width, 3), wide, true),
         skip: config.skip,
     }
 }
@@ -128,8 +179,8 @@ impl Net for Resnet {
         let mut ys = self.head.1.forward(&ys, train).relu_();
         // [batch, 4·width, height/4, width/4]
         let mut before = Vec::new();
-        for (conv, norm) in &self.downs {
-            let halved = norm.forward(&ys.apply(conv), train).relu_();
+        for down in &self.downs {
+            let halved = down.forward(&ys, train);
             let whole = std::mem::replace(&mut ys, halved);
             // Without skips its memory is free from here on.
             before.extend(self.skip.then_some(whole));

@@ -71,15 +71,16 @@ impl Level {
         let (outer, here) = (config.channels(level - 1), config.channels(level));
         let kind = config.norm;
         let up = |i: i64, from: i64| {
-            Up::new(&(&p / i), (from, outer), config.upsample, (WINDOW, 0), kind.wants_bias())
+            Up::new((&p, i), (from, outer), config.upsample, (WINDOW, 0), kind.wants_bias())
         };
+        let up_norm = |i: i64| norm(&(&p / (i + config.upsample.slots())), kind, outer);
         if level + 1 == config.downs {
             return Self {
                 down: conv(&(&p / 1), (outer, here), WINDOW, kind),
                 down_norm: NormLayer::None,
                 inner: None,
                 up: up(3, here),
-                up_norm: norm(&(&p / 4), kind, outer),
+                up_norm: up_norm(3),
                 dropout: false,
             };
         }
@@ -88,7 +89,7 @@ impl Level {
             down_norm: norm(&(&p / 2), kind, here),
             inner: Some(Box::new(Self::new(&(&p / 3), level + 1, config))),
             up: up(5, 2 * here),
-            up_norm: norm(&(&p / 6), kind, outer),
+            up_norm: up_norm(5),
             // The inner levels are those at full width, eight times the base.
             dropout: config.dropout && level >= 4,
         }
@@ -122,7 +123,7 @@ pub fn unet(p: &Path, config: &Config) -> Unet {
     Unet {
         down: conv_with_bias(&(&p / 0), (3, config.width), WINDOW, wants_bias),
         inner: Level::new(&(&p / 1), 1, config),
-        up: Up::new(&(&p / 3), (2 * config.width, 3), config.upsample, (WINDOW, 0), true),
+        up: Up::new((&p, 3), (2 * config.width, 3), config.upsample, (WINDOW, 0), true),
     }
 }
 

@@ -1,10 +1,11 @@
-//! The two ways in which generators double the size.
+//! The ways in which generators double the size.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{self, Module as _, Path};
 
+use super::blur::BlurUp;
 use super::layers::{Window, conv_transpose, conv_with_bias, reflect};
 
 /// How a generator doubles the size.
@@ -17,6 +18,19 @@ pub enum Upsample {
     /// Nearest neighbour, then a 3×3 convolution: no checkerboard (Odena et al. 2016,
     /// <https://distill.pub/2016/deconv-checkerboard>).
     Resize,
+    /// By a fixed low-pass filter, then a 3×3 convolution, as CUT's generator (Park et al. 2020,
+    /// <https://arxiv.org/abs/2007.15651>, after Zhang 2019, <https://arxiv.org/abs/1904.11486>).
+    Blur,
+}
+
+impl Upsample {
+    /// Layers of the sequence that it takes, by which the numbers of those after it count on.
+    pub(super) const fn slots(self) -> i64 {
+        match self {
+            Self::Transpose | Self::Resize => 1,
+            Self::Blur => 2,
+        }
+    }
 }
 
 /// A built doubling.
@@ -25,23 +39,31 @@ pub(super) enum Up {
     Transpose(nn::ConvTranspose2D),
     /// The convolution after the nearest neighbour and the reflection.
     Resize(nn::Conv2D),
+    Blur(BlurUp, nn::Conv2D),
 }
 
 impl Up {
-    /// Builds it at `p`; a transposed convolution has that window and output padding.
+    /// Builds it as layer `i` of the sequence at `p`; a transposed convolution has that window and output padding.
     pub(super) fn new(
-        p: &Path,
+        (p, i): (&Path, i64),
         channels: (i64, i64),
         upsample: Upsample,
         (window, output_padding): (Window, i64),
         bias: bool,
     ) -> Self {
         match upsample {
-            Upsample::Transpose => Self::Transpose(conv_transpose(p, channels, window, output_padding, bias)),
+            Upsample::Transpose => {
+                Self::Transpose(conv_transpose(&(p / i), channels, window, output_padding, bias))
+            }
             Upsample::Resize => {
                 let window = Window { kernel: 3, stride: 1, padding: 0 };
                 // Layers 0 and 1 of the sequence are the nearest neighbour and the reflection.
-                Self::Resize(conv_with_bias(&(p / 2), channels, window, bias))
+                Self::Resize(conv_with_bias(&(p / i / 2), channels, window, bias))
+            }
+            Upsample::Blur => {
+                let window = Window { kernel: 3, stride: 1, padding: 1 };
+                let conv = conv_with_bias(&(p / (i + 1)), channels, window, bias);
+                Self::Blur(BlurUp::new(&(p / i), channels.0), conv)
             }
         }
     }
@@ -54,6 +76,7 @@ impl Up {
                 let (_, _, height, width) = xs.size4().unwrap_or_default();
                 layer.forward(&reflect(&xs.upsample_nearest2d([2 * height, 2 * width], None, None), 1))
             }
+            Self::Blur(blur, layer) => layer.forward(&blur.forward(xs)),
         }
     }
 }

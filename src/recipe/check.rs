@@ -48,7 +48,7 @@ impl<'a> Checker<'a> {
                 self.name(path, node, kinds)
             };
         }
-        match (schema.get("type").and_then(Value::as_str), &node.kind) {
+        match (type_of(schema), &node.kind) {
             (Some("object"), Kind::Map(map)) => self.fields(path, key, map, schema),
             (Some("array"), Kind::List(items)) => self.items(path, node, items, schema),
             (Some("object" | "array"), _) | (_, Kind::Map(_) | Kind::List(_)) => {
@@ -184,6 +184,12 @@ fn fits(value: &Yaml, kind: &str, schema: &Value) -> bool {
     }
 }
 
+/// The type of a schema's values, where they have to be of one; an optional field may be left out, but not be nothing.
+fn type_of(schema: &Value) -> Option<&str> {
+    let types = schema.get("type")?;
+    types.as_str().or_else(|| types.as_array()?.iter().filter_map(Value::as_str).find(|name| *name != "null"))
+}
+
 /// The largest whole number that a schema takes.
 fn most(schema: &Value) -> u64 {
     let is_narrow = schema.get("format").and_then(Value::as_str) == Some("uint32");
@@ -198,7 +204,7 @@ fn is_too_large(node: &Node) -> bool {
 
 /// What a schema takes, in words.
 fn wanted(schema: &Value) -> String {
-    let kind = schema.get("type").and_then(Value::as_str);
+    let kind = type_of(schema);
     match (kind, schema.get("minItems").and_then(Value::as_u64)) {
         (Some("array"), Some(count)) => format!("a list of {count}, as in `[a, b]`"),
         (Some("array"), None) => "a list, as in `[a, b]`".into(),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::nets::augment::Augmentation;
 use crate::nets::encoder::TextEncoder;
-use crate::nets::{dcgan, patch, pixel, residual, resnet, unet};
+use crate::nets::{dcgan, mobile_resnet, patch, pixel, residual, resnet, unet};
 
 /// Where samples come from: the first folder is `x`, the second is `y`, and `z` is noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
@@ -107,6 +107,8 @@ pub struct Discriminator {
 pub enum GeneratorNet {
     /// Residual blocks between two strided convolutions and their inverses.
     Resnet(resnet::Config),
+    /// The same with separable residual blocks, and widths that need not be even.
+    MobileResnet(mobile_resnet::Config),
     /// An encoder and a decoder with a skip at every size.
     Unet(unet::Config),
     /// From noise, by transposed convolutions.
@@ -141,7 +143,7 @@ impl GeneratorNet {
     /// Numbers of noise that it reads; none where it reads images.
     pub const fn noise(&self) -> Option<i64> {
         match self {
-            Self::Resnet(_) | Self::Unet(_) => None,
+            Self::Resnet(_) | Self::MobileResnet(_) | Self::Unet(_) => None,
             Self::Dcgan(config) => Some(config.noise),
             Self::Residual(config) => Some(config.noise),
         }
@@ -150,7 +152,7 @@ impl GeneratorNet {
     /// Heights and widths must be multiples of this.
     pub const fn stride(&self) -> u32 {
         match self {
-            Self::Resnet(_) => resnet::STRIDE,
+            Self::Resnet(_) | Self::MobileResnet(_) => resnet::STRIDE,
             Self::Unet(config) => config.stride(),
             Self::Dcgan(_) | Self::Residual(_) => 1,
         }
@@ -159,7 +161,7 @@ impl GeneratorNet {
     /// The least height and width that the network can take.
     pub const fn least_size(&self) -> u32 {
         match self {
-            Self::Resnet(_) => resnet::LEAST_SIZE,
+            Self::Resnet(_) | Self::MobileResnet(_) => resnet::LEAST_SIZE,
             Self::Unet(config) => config.least_size(),
             Self::Dcgan(_) | Self::Residual(_) => *dcgan::SIZES.start(),
         }

@@ -21,6 +21,7 @@ macro_rules! presets {
 presets![
     "cyclegan",
     "cyclegan-128",
+    "cyclegan-mobile",
     "cyclegan-small",
     "cyclegan-wgan-gp",
     "cyclegan-wgan-gp-tiny",

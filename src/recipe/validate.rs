@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::graph::{Arrow, Condition, Discriminator, DiscriminatorNet, GeneratorNet, Space};
 use super::schema::{FORMAT, Recipe};
-use crate::nets::{WIDTHS, dcgan, pixel, residual};
+use crate::nets::{WIDTHS, dcgan, mobile_resnet, pixel, residual};
 
 /// More than any memory holds with a network's activations; a batch of bytes of this size still fits.
 const MAX_BATCH_PIXELS: u64 = 1 << 28;
@@ -263,12 +263,30 @@ impl Recipe {
     }
 }
 
+/// The lists of uneven widths. They reach as far as four times [`WIDTHS`], as the even ones do.
+fn check_widths(field: &str, config: &mobile_resnet::Config, rules: &mut Rules) {
+    let lists = [("down", &config.down, 3), ("inner", &config.inner, config.blocks), ("up", &config.up, 2)];
+    for (part, widths, count) in lists {
+        let Some(widths) = widths else { continue };
+        let range = *WIDTHS.start()..=4 * WIDTHS.end();
+        let fits = widths.len() == count && widths.iter().all(|width| range.contains(width));
+        let expected = format!("{count} widths from {} to {}", range.start(), range.end());
+        let value = serde_json::to_value(widths).unwrap_or_default();
+        rules.check(fits, &format!("{field}.net.{part}"), &value, &expected);
+    }
+}
+
 impl GeneratorNet {
     fn validate(&self, field: &str, rules: &mut Rules) {
         match self {
             Self::Resnet(c) => {
                 rules.net(field, "width", c.width, WIDTHS);
                 rules.net(field, "blocks", c.blocks as i64, 1..=64);
+            }
+            Self::MobileResnet(c) => {
+                rules.net(field, "width", c.width, WIDTHS);
+                rules.net(field, "blocks", c.blocks as i64, 1..=64);
+                check_widths(field, c, rules);
             }
             Self::Unet(c) => {
                 rules.net(field, "width", c.width, WIDTHS);
@@ -327,6 +345,20 @@ mod tests {
         }
         let text = refused("cyclegan-small", "data.size=50");
         assert!(text.contains("expected a multiple of 4 "), "{text}");
+    }
+
+    #[test]
+    fn uneven_widths_are_as_many_as_there_are_layers() {
+        let net = "generators.x_to_y.net";
+        for (list, count) in
+            [("down=[16, 32]", 3), ("inner=[64, 64]", 9), ("up=[0, 16]", 2), ("up=[8192, 4]", 2)]
+        {
+            let text = refused("cyclegan-mobile", &format!("{net}.{list}"));
+            let (part, widths) = list.split_once('=').unwrap_or_default();
+            let widths = widths.replace(' ', "");
+            let expected = format!("`{net}.{part}` is `{widths}`; expected {count} widths from 1 to 4096");
+            assert!(text.contains(&expected), "{text}");
+        }
     }
 
     #[test]

@@ -123,7 +123,7 @@ fn compare(case: &Case, arrays: &HashMap<String, Tensor>) {
 fn networks_agree_with_pytorch() {
     let Some(folder) = python::reference() else { return };
     let cases = cases(&folder.join("cases.json"));
-    assert!(cases.len() >= 36);
+    assert!(cases.len() >= 44);
     for case in &cases {
         compare(case, &python::arrays(&folder.join(format!("{}.npz", case.name))));
     }

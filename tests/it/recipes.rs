@@ -39,6 +39,7 @@ fn small_with(name: &str, sets: &[&str]) -> Recipe {
     for arrow in recipe.generators.values_mut() {
         match &mut arrow.net {
             GeneratorNet::Resnet(net) => (net.width, net.blocks) = (2, 1),
+            GeneratorNet::MobileResnet(net) => (net.width, net.blocks) = (2, 1),
             // Dropout is libtorch's, whose one generator other tests draw from meanwhile.
             GeneratorNet::Unet(net) => (net.width, net.downs, net.dropout) = (2, 5, false),
             GeneratorNet::Dcgan(net) => (net.width, net.noise) = (2, 3),

@@ -19,10 +19,11 @@ import torch
 
 import drawing
 import reference
-from reference import PatchDiscriminator, PixelDiscriminator, ResnetGenerator, UnetGenerator
+from reference import MobileResnetGenerator, PatchDiscriminator, PixelDiscriminator, ResnetGenerator, UnetGenerator
 
 NETS = {
     ("generator", "resnet"): ResnetGenerator,
+    ("generator", "mobile-resnet"): MobileResnetGenerator,
     ("generator", "unet"): UnetGenerator,
     ("generator", "dcgan"): drawing.DcganGenerator,
     ("generator", "residual"): drawing.ResidualGenerator,
@@ -35,9 +36,12 @@ NETS = {
 SIZE = 32
 
 
-def resnet(width, blocks, norm, dropout=False, upsample="transpose", skip=False):
-    net = dict(kind="resnet", width=width, blocks=blocks, norm=norm, dropout=dropout, upsample=upsample, skip=skip)
-    return dict(role="generator", net=net)
+def resnet(width, blocks, norm, **others):
+    return dict(role="generator", net=dict(kind="resnet", width=width, blocks=blocks, norm=norm, **others))
+
+
+def mobile(width, blocks, **uneven):
+    return dict(role="generator", net=dict(kind="mobile-resnet", width=width, blocks=blocks, **uneven))
 
 
 def unet(width, downs, norm, dropout=False, upsample="transpose"):
@@ -76,6 +80,14 @@ CASES = {
     "resnet_none_resize": (resnet(8, 1, "none", upsample="resize"), (2, 32, 24)),
     "resnet_instance_skip": (resnet(8, 2, "instance", skip=True), (2, 24, 32)),
     "resnet_batch_skip_resize": (resnet(4, 1, "batch", upsample="resize", skip=True), (3, 24, 32)),
+    "resnet_instance_blur": (resnet(8, 2, "instance", downsample="blur", upsample="blur"), (2, 24, 32)),
+    "resnet_instance_blur_down": (resnet(4, 1, "instance", downsample="blur"), (2, 8, 12)),
+    "resnet_batch_blur_up": (resnet(4, 1, "batch", upsample="blur"), (3, 24, 32)),
+    "resnet_instance_blur_skip": (resnet(4, 1, "instance", downsample="blur", upsample="blur", skip=True), (2, 24, 32)),
+    "resnet_untracked_2": (resnet(8, 2, "batch-untracked"), (3, 24, 32)),
+    "mobile_2": (mobile(8, 2), (2, 24, 32)),
+    "mobile_uneven": (mobile(4, 3, down=[4, 6, 16], inner=[8, 12, 16], up=[6, 5]), (2, 32, 24)),
+    "unet_instance_4_blur": (unet(4, 4, "instance", upsample="blur"), (2, 32, 48)),
     "unet_instance_5": (unet(8, 5, "instance"), (2, 64, 96)),
     "unet_batch_5": (unet(8, 5, "batch"), (3, 32, 64)),
     "unet_instance_2": (unet(4, 2, "instance"), (2, 24, 32)),

@@ -9,6 +9,9 @@ Images are float32 `[batch, 3, height, width]` in [-1, 1].
 - least-squares objective: Mao et al. 2017, https://arxiv.org/abs/1611.04076
 - replay pool: Shrivastava et al. 2017, https://arxiv.org/abs/1612.07828
 - resize-convolution: Odena et al. 2016, https://distill.pub/2016/deconv-checkerboard/
+- low-pass filters where the size changes: Zhang 2019, https://arxiv.org/abs/1904.11486, as in CUT: Park et al. 2020,
+  https://arxiv.org/abs/2007.15651
+- separable residual generator: Li et al. 2020, https://arxiv.org/abs/2003.08936
 """
 
 from itertools import pairwise
@@ -27,6 +30,8 @@ def norm_layer(norm, channels):
             return nn.InstanceNorm2d(channels)
         case "batch":
             return nn.BatchNorm2d(channels)
+        case "batch-untracked":
+            return nn.BatchNorm2d(channels, track_running_stats=False)
         case "none":
             return nn.Identity()
     raise ValueError(f"norm is `{norm}`, expected instance, batch or none")
@@ -34,7 +39,7 @@ def norm_layer(norm, channels):
 
 def has_bias(norm):
     """Batch norm has a shift of its own, which makes a bias before it redundant."""
-    return norm != "batch"
+    return not norm.startswith("batch")
 
 
 class ResnetBlock(nn.Module):
@@ -59,24 +64,30 @@ class ResnetBlock(nn.Module):
 
 
 class ResnetGenerator(nn.Module):
-    """Two stride-2 convolutions down, residual blocks, two upsamplings; height and width divide by 4."""
+    """Two halvings, residual blocks, two doublings; height and width divide by 4."""
 
-    def __init__(self, width=64, blocks=9, norm="instance", dropout=False, upsample="transpose", skip=False):
+    def __init__(
+        self, width=64, blocks=9, norm="instance", dropout=False, downsample="stride", upsample="transpose", skip=False
+    ):
         super().__init__()
         bias = has_bias(norm)
         first = "none" if skip else norm
         layers = [nn.ReflectionPad2d(3), nn.Conv2d(3, width, 7, bias=has_bias(first))]
         layers += [norm_layer(first, width), nn.ReLU()]
+        kept = []  # indices of the layers whose results are added
         for c in (width, 2 * width):
-            layers += [nn.Conv2d(c, 2 * c, 3, 2, 1, bias=bias), norm_layer(norm, 2 * c), nn.ReLU()]
+            kept.append(len(layers) - 1)
+            stride = 1 if downsample == "blur" else 2
+            layers += [nn.Conv2d(c, 2 * c, 3, stride, 1, bias=bias), norm_layer(norm, 2 * c), nn.ReLU()]
+            layers += [BlurDown(2 * c)] if downsample == "blur" else []
         layers += [ResnetBlock(4 * width, norm, dropout) for _ in range(blocks)]
+        self.skips = {}  # index of a layer: of the one whose result is added to its own
         for c in (2 * width, width):
-            layers += [upsampling(2 * c, c, bias, upsample), norm_layer(norm, c), nn.ReLU()]
+            layers += [*upsampling(2 * c, c, bias, upsample), norm_layer(norm, c), nn.ReLU()]
+            if skip:
+                self.skips[len(layers) - 1] = kept.pop()
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, 3, 7)]
         self.model = nn.Sequential(*layers)
-        # Index of the layer whose result is added: index of the layer after whose result.
-        after = 10 + blocks
-        self.skips = {after + 2: 6, after + 5: 3} if skip else {}
 
     def forward(self, x):
         results = []
@@ -88,15 +99,102 @@ class ResnetGenerator(nn.Module):
         return torch.tanh(x)
 
 
+def binomial_filter(row, channels):
+    """A row of Pascal's triangle times itself, adding up to 1, once for each channel."""
+    row = torch.tensor(row)
+    square = torch.outer(row, row)
+    return (square / square.sum()).expand(channels, 1, *square.shape).clone()
+
+
+class BlurDown(nn.Module):
+    """Low-pass, then every second pixel."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.register_buffer("filt", binomial_filter([1.0, 2.0, 1.0], channels))
+
+    def forward(self, x):
+        return F.conv2d(F.pad(x, (1, 1, 1, 1), "reflect"), self.filt, stride=2, groups=x.shape[1])
+
+
+class BlurUp(nn.Module):
+    """Zeros between the pixels, then low-pass; the gain of 4 makes up for the zeros."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.register_buffer("filt", 4 * binomial_filter([1.0, 3.0, 3.0, 1.0], channels))
+
+    def forward(self, x):
+        height, width = x.shape[2:]
+        padded = F.pad(x, (1, 1, 1, 1), "replicate")
+        whole = F.conv_transpose2d(padded, self.filt, stride=2, groups=x.shape[1])
+        # The first pixel of `x` begins at 2 without the border, and half of the filter lies before it.
+        return whole[:, :, 3 : 3 + 2 * height, 3 : 3 + 2 * width]
+
+
 def upsampling(c_in, c_out, bias, upsample, kernel=3):
-    """Doubles height and width, in one slot whichever way it is done; `kernel` is a transposed convolution's, 3 or 4."""
+    """The layers that double height and width; `kernel` is a transposed convolution's, 3 or 4."""
     match upsample:
         case "transpose":
-            return nn.ConvTranspose2d(c_in, c_out, kernel, 2, 1, output_padding=4 - kernel, bias=bias)
+            return [nn.ConvTranspose2d(c_in, c_out, kernel, 2, 1, output_padding=4 - kernel, bias=bias)]
         case "resize":
             conv = nn.Conv2d(c_in, c_out, 3, bias=bias)
-            return nn.Sequential(nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1), conv)
-    raise ValueError(f"upsample is `{upsample}`, expected transpose or resize")
+            return [nn.Sequential(nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1), conv)]
+        case "blur":
+            return [BlurUp(c_in), nn.Conv2d(c_in, c_out, 3, padding=1, bias=bias)]
+    raise ValueError(f"upsample is `{upsample}`, expected transpose, resize or blur")
+
+
+class Separable(nn.Module):
+    """3×3 within each channel, instance norm, 1×1 between channels."""
+
+    def __init__(self, c_in, c_out):
+        super().__init__()
+        self.conv = nn.Sequential(
+            nn.Conv2d(c_in, c_in, 3, groups=c_in), nn.InstanceNorm2d(c_in), nn.Conv2d(c_in, c_out, 1)
+        )
+
+    def forward(self, x):
+        return self.conv(x)
+
+
+class MobileBlock(nn.Module):
+    """x + conv_block(x), with `inner` channels in between."""
+
+    def __init__(self, channels, inner):
+        super().__init__()
+        self.conv_block = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            Separable(channels, inner),
+            nn.InstanceNorm2d(inner),
+            nn.ReLU(),
+            nn.Dropout(0.0),
+            nn.ReflectionPad2d(1),
+            Separable(inner, channels),
+            nn.InstanceNorm2d(channels),
+        )
+
+    def forward(self, x):
+        return x + self.conv_block(x)
+
+
+class MobileResnetGenerator(nn.Module):
+    """As the residual generator, with separable blocks. `down`, `inner` and `up` are widths where they are uneven."""
+
+    def __init__(self, width=32, blocks=9, down=None, inner=None, up=None):
+        super().__init__()
+        c0, c1, c2 = down or (width, 2 * width, 4 * width)
+        layers = [nn.ReflectionPad2d(3), nn.Conv2d(3, c0, 7), nn.InstanceNorm2d(c0), nn.ReLU()]
+        for c_in, c_out in ((c0, c1), (c1, c2)):
+            layers += [nn.Conv2d(c_in, c_out, 3, 2, 1), nn.InstanceNorm2d(c_out), nn.ReLU()]
+        layers += [MobileBlock(c2, c) for c in inner or [4 * width] * blocks]
+        up = up or (2 * width, width)
+        for c_in, c_out in pairwise((c2, *up)):
+            layers += [*upsampling(c_in, c_out, True, "transpose"), nn.InstanceNorm2d(c_out), nn.ReLU()]
+        self.model = nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(up[-1], 3, 7), nn.Tanh())
+
+    def forward(self, x):
+        return self.model(x)
 
 
 class UnetLevel(nn.Module):
@@ -111,7 +209,7 @@ class UnetLevel(nn.Module):
         bias = has_bias(norm)
         down = [nn.LeakyReLU(SLOPE), nn.Conv2d(outer, inner, 4, 2, 1, bias=bias)]
         # What comes up from the level below is that level's input and output together.
-        up = [nn.ReLU(), upsampling(2 * inner if below else inner, outer, bias, upsample, kernel=4)]
+        up = [nn.ReLU(), *upsampling(2 * inner if below else inner, outer, bias, upsample, kernel=4)]
         middle = [norm_layer(norm, inner), below] if below else []
         last = [nn.Dropout(0.5)] if dropout else []
         self.model = nn.Sequential(*down, *middle, *up, norm_layer(norm, outer), *last)
@@ -129,7 +227,7 @@ class UnetOutermost(nn.Module):
             nn.Conv2d(3, inner, 4, 2, 1, bias=has_bias(norm)),
             below,
             nn.ReLU(),
-            upsampling(2 * inner, 3, True, upsample, kernel=4),
+            *upsampling(2 * inner, 3, True, upsample, kernel=4),
             nn.Tanh(),
         )
 
@@ -209,7 +307,7 @@ def randomise(net):
     """Weights that keep every layer's activations near unit size: no output is lost in rounding or in tanh."""
     for module in net.modules():
         if is_conv(module):
-            fan_in = module.weight[0].numel()
+            fan_in = module.weight[0].numel()  # what one output sums up, whatever the groups
             if isinstance(module, nn.ConvTranspose2d):
                 # Laid out [in, out, k, k]; each output pixel is reached by one tap in stride² of them.
                 taps = module.weight[0, 0].numel() / module.stride[0] ** 2
@@ -224,8 +322,9 @@ def randomise(net):
         elif isinstance(module, nn.BatchNorm2d):
             module.weight.normal_(1.0, 0.2)
             module.bias.normal_(0.0, 0.2)
-            module.running_mean.normal_(0.0, 0.3)
-            module.running_var.uniform_(0.5, 2.0)
+            if module.track_running_stats:
+                module.running_mean.normal_(0.0, 0.3)
+                module.running_var.uniform_(0.5, 2.0)
 
 
 def cancelled_biases(net):
