@@ -8,6 +8,7 @@ mod demo_data;
 mod doctor;
 mod eval;
 mod generate;
+mod model;
 mod progress;
 mod recipe;
 mod sample;
@@ -47,6 +48,7 @@ enum Command {
     DemoData(demo_data::Args),
     Recipe(recipe::Args),
     Generate(generate::Args),
+    Model(model::Args),
     Doctor(doctor::Args),
 }
 
@@ -108,6 +110,7 @@ fn run_command(command: Command) -> Result<u8, Failure> {
         Command::DemoData(args) => demo_data::run(&args),
         Command::Recipe(args) => recipe::run(&args),
         Command::Generate(args) => generate::run(&args),
+        Command::Model(args) => model::run(&args),
         Command::Doctor(_) => doctor::run(),
     }
 }

@@ -1,5 +1,6 @@
 //! The shareable model file: generators, recipe, domain names and a training summary in one `model.safetensors`.
 
+pub mod import;
 mod sampler;
 mod translator;
 

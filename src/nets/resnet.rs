@@ -55,7 +55,7 @@ impl Default for Config {
 }
 
 /// How the generator halves the size.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Downsample {
     /// A convolution of stride 2, as the reference.

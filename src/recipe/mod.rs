@@ -33,4 +33,5 @@ pub use problem::{Problem, Problems};
 pub use rename::{Upgraded, upgrade};
 pub use resolve::{RecipeError, Resolved, from_yaml, from_yaml_fully, resolve, resolve_fully, to_yaml};
 pub use schema::{Checkpoint, Data, Log, Loss, Model, Monitor, Optim, Precision, Recipe, Sample, Train};
+pub use validate::Invalid;
 pub use wording::did_you_mean;

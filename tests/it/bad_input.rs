@@ -25,7 +25,7 @@ fn contents(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 /// The command is refused with status 2 and a message that holds all of `parts`, and nothing below `root` changes. It
 /// runs in this process, where a panic would fail the test. `@` stands for `root` in the arguments and is left out of
 /// the message, which is returned.
-fn refused(root: &Path, args: &[&str], parts: &[&str]) -> String {
+pub fn refused(root: &Path, args: &[&str], parts: &[&str]) -> String {
     let before = contents(root);
     let place = format!("{}/", root.display());
     let absolute = args.iter().map(|arg| arg.replace('@', &place));

@@ -6,6 +6,7 @@ mod bad_input;
 mod drawing;
 mod encoders;
 mod fidelity;
+mod import;
 mod interrupt;
 mod metrics;
 mod model;

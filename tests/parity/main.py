@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+import checkpoints
 import encoders
 import fidelity
 import metrics
@@ -17,5 +18,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for part in (encoders, fidelity, metrics, networks, objectives, step):
+    for part in (checkpoints, encoders, fidelity, metrics, networks, objectives, step):
         part.record(folder)

@@ -19,7 +19,8 @@ import torch
 
 import drawing
 import reference
-from reference import MobileResnetGenerator, PatchDiscriminator, PixelDiscriminator, ResnetGenerator, UnetGenerator
+from mobile import MobileResnetGenerator
+from reference import PatchDiscriminator, PixelDiscriminator, ResnetGenerator, UnetGenerator
 
 NETS = {
     ("generator", "resnet"): ResnetGenerator,

@@ -1,0 +1,99 @@
+//! `translate model`: model files from elsewhere.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+use super::progress::tell;
+use super::{Failure, print};
+use crate::atomic;
+use crate::model::import::{Imported, Request, import};
+use crate::model::save;
+
+/// Import models
+#[derive(Debug, Parser)]
+#[command(after_help = "Example:
+  translate model import latest_net_G_A.pth --inverse latest_net_G_B.pth --from photo --to anime -o model.safetensors")]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Import(ImportArgs),
+}
+
+/// Make a model of a trained generator of `PyTorch`: `CycleGAN`'s, pix2pix's, CUT's or GAN Compression's
+///
+/// The architecture is read off the tensors. Nothing in the file is run.
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:
+  translate model import latest_net_G_A.pth --from photo --to anime -o anime.safetensors
+  translate model import latest_net_G_A.pth --inverse latest_net_G_B.pth --from photo --to anime -o both.safetensors
+  translate apply both.safetensors photos -o drawn")]
+struct ImportArgs {
+    /// The state dict of the generator that translates `--from` to `--to`
+    checkpoint: PathBuf,
+    /// The state dict of the generator that translates back
+    #[arg(long, value_name = "FILE")]
+    inverse: Option<PathBuf>,
+    /// The name of the domain that it reads
+    #[arg(long, value_name = "DOMAIN")]
+    from: String,
+    /// The name of the domain that it writes
+    #[arg(long, value_name = "DOMAIN")]
+    to: String,
+    /// The model file to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Write over a file that exists
+    #[arg(long)]
+    overwrite: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<u8, Failure> {
+    match &args.command {
+        Command::Import(args) => run_import(args),
+    }
+}
+
+fn run_import(args: &ImportArgs) -> Result<u8, Failure> {
+    check_output(&args.output, args.overwrite)?;
+    let (forward, inverse) = (args.checkpoint.as_path(), args.inverse.as_deref());
+    let imported = import(&Request { forward, inverse, from: &args.from, to: &args.to })?;
+    let Imported { graph, recipe, about } = &imported;
+    save(&args.output, graph, recipe, about)?;
+    for (name, arrow) in &recipe.generators {
+        let parameters = graph.generators[name].net.parameter_count();
+        let (from, to) = (&about.domains[&arrow.from], &about.domains[&arrow.to]);
+        print(format!("{from} to {to}: {parameters} parameters, {}", serde_json::to_string(&arrow.net)?));
+    }
+    let output = args.output.display();
+    print(format!("imported into `{output}`"));
+    tell(format_args!("next: translate apply {output} FOLDER -o OUT"));
+    Ok(0)
+}
+
+/// Found out before the work rather than after it.
+fn check_output(output: &Path, overwrite: bool) -> Result<(), Failure> {
+    let name = output.display();
+    if output.extension().is_none_or(|extension| extension != "safetensors") {
+        Err(anyhow::anyhow!("`-o {name}`: expected a name that ends in `.safetensors`"))?;
+    }
+    if output.is_dir() {
+        Err(anyhow::anyhow!(
+            "`-o {name}` is a folder; expected a file\nhint: `-o {name}/model.safetensors`"
+        ))?;
+    }
+    if output.exists() && !overwrite {
+        Err(anyhow::anyhow!("`{name}` exists\nhint: name another `-o`, or `--overwrite` it"))?;
+    }
+    let cannot = |error| {
+        anyhow::anyhow!(
+            "cannot write `-o {name}`: {error}\nhint: name a file in a folder that exists and is yours"
+        )
+    };
+    Ok(atomic::try_writing(atomic::folder_of(output)).map_err(cannot)?)
+}
