@@ -8,9 +8,9 @@ use super::progress::tell;
 use super::{Failure, print};
 use crate::atomic;
 use crate::model::import::{Imported, Request, import};
-use crate::model::save;
+use crate::model::{Notes, card, save, set_notes};
 
-/// Import models
+/// Look at models, import them
 #[derive(Debug, Parser)]
 #[command(after_help = "Example:
   translate model import latest_net_G_A.pth --inverse latest_net_G_B.pth --from photo --to anime -o model.safetensors")]
@@ -21,7 +21,28 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Show(ShowArgs),
     Import(ImportArgs),
+}
+
+/// What a model file says of itself
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:
+  translate model show models/photos-anime
+  translate model show anime.safetensors --json
+  translate model show anime.safetensors --set-licence CC-BY-4.0 --set-note \"trained on my own drawings\"")]
+struct ShowArgs {
+    /// A model file, or the folder of a run
+    model: PathBuf,
+    /// As JSON, with the complete recipe
+    #[arg(long)]
+    json: bool,
+    /// Write a note into the file first; an empty one takes it away
+    #[arg(long, value_name = "TEXT")]
+    set_note: Option<String>,
+    /// Write a licence into the file first; an empty one takes it away
+    #[arg(long, value_name = "TEXT")]
+    set_licence: Option<String>,
 }
 
 /// Make a model of a trained generator of `PyTorch`: `CycleGAN`'s, pix2pix's, CUT's or GAN Compression's
@@ -55,8 +76,27 @@ struct ImportArgs {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<u8, Failure> {
     match &args.command {
+        Command::Show(args) => run_show(args),
         Command::Import(args) => run_import(args),
     }
+}
+
+fn run_show(args: &ShowArgs) -> Result<u8, Failure> {
+    let notes = Notes { note: args.set_note.clone(), licence: args.set_licence.clone() };
+    if notes != Notes::default() {
+        set_notes(&args.model, notes)?;
+    }
+    let card = card(&args.model)?;
+    if args.json {
+        print(serde_json::to_string_pretty(&card)?);
+        return Ok(0);
+    }
+    let rows = card.rows();
+    let width = rows.iter().map(|(what, _)| what.chars().count()).max().unwrap_or(0);
+    for (what, value) in rows {
+        print(format!("{what:<width$}  {value}"));
+    }
+    Ok(0)
 }
 
 fn run_import(args: &ImportArgs) -> Result<u8, Failure> {

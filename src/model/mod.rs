@@ -1,5 +1,6 @@
 //! The shareable model file: generators, recipe, domain names and a training summary in one `model.safetensors`.
 
+mod card;
 pub mod import;
 mod sampler;
 mod translator;
@@ -19,6 +20,7 @@ use crate::torch::store::{StoreError, Stored, read, write};
 use crate::torch::{TorchError, guard};
 use crate::words::quoted;
 
+pub use card::{Card, Notes, Translation, card, set_notes};
 pub use sampler::{Asked, Sampler, Told};
 pub use translator::Translator;
 
@@ -58,6 +60,8 @@ pub struct About {
     pub conditions: Conditions,
     /// How it came to be.
     pub training: Training,
+    /// What its owner adds.
+    pub notes: Notes,
 }
 
 /// Why a model cannot be opened or used.
@@ -202,7 +206,7 @@ pub fn save(path: &Path, graph: &Graph, recipe: &Recipe, about: &About) -> Resul
     let tensors: Vec<_> =
         graph.tensors().into_iter().filter(is_generator).map(|(name, t)| (name, t.to_kind(kind))).collect();
     let text = |value: serde_json::Result<String>| value.unwrap_or_default();
-    let metadata = HashMap::from([
+    let mut metadata = HashMap::from([
         ("format".to_string(), "pt".to_string()),
         ("translate".to_string(), FORMAT.to_string()),
         ("recipe".to_string(), to_yaml(recipe).unwrap_or_default()),
@@ -210,6 +214,7 @@ pub fn save(path: &Path, graph: &Graph, recipe: &Recipe, about: &About) -> Resul
         ("conditions".to_string(), text(serde_json::to_string(&about.conditions))),
         ("training".to_string(), text(serde_json::to_string(&about.training))),
     ]);
+    about.notes.put(&mut metadata);
     write(path, &tensors, metadata)
 }
 

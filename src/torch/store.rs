@@ -120,13 +120,47 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: Metadata) -> R
         .iter()
         .map(|(name, tensor)| Ok((name.clone(), bytes(path, name, tensor)?)))
         .collect::<Result<Vec<_>, StoreError>>()?;
-    let data = safetensors::serialize(views, Some(metadata))
-        .map_err(|error| StoreError::Format { path: path.into(), reason: error.to_string() })?;
-    atomic::write_durably(path, &data).map_err(|source| StoreError::Io {
+    let data = safetensors::serialize(views, Some(metadata)).map_err(|error| no_format(path, &error))?;
+    save(path, &data)
+}
+
+/// Reads the metadata of `path`.
+///
+/// # Errors
+/// The file cannot be read, or is no safetensors file.
+pub fn metadata(path: &Path) -> Result<Metadata, StoreError> {
+    let (_, header) = SafeTensors::read_metadata(&load(path)?).map_err(|error| no_format(path, &error))?;
+    Ok(header.metadata().clone().unwrap_or_default())
+}
+
+/// Changes the metadata of `path`, and nothing else, in one move once all is on disk.
+///
+/// # Errors
+/// As [`metadata`], or the file cannot be written.
+pub fn change_metadata(path: &Path, change: impl FnOnce(&mut Metadata)) -> Result<(), StoreError> {
+    let data = load(path)?;
+    let mut metadata = metadata(path)?;
+    change(&mut metadata);
+    let file = SafeTensors::deserialize(&data).map_err(|error| no_format(path, &error))?;
+    let data =
+        safetensors::serialize(file.tensors(), Some(metadata)).map_err(|error| no_format(path, &error))?;
+    save(path, &data)
+}
+
+fn load(path: &Path) -> Result<Vec<u8>, StoreError> {
+    std::fs::read(path).map_err(|source| StoreError::Io { action: "read", path: path.into(), source })
+}
+
+fn save(path: &Path, data: &[u8]) -> Result<(), StoreError> {
+    atomic::write_durably(path, data).map_err(|source| StoreError::Io {
         action: "write",
         path: path.into(),
         source,
     })
+}
+
+fn no_format(path: &Path, error: &safetensors::SafeTensorError) -> StoreError {
+    StoreError::Format { path: path.into(), reason: error.to_string() }
 }
 
 /// Reads every tensor of `path` to the CPU.
@@ -134,15 +168,10 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: Metadata) -> R
 /// # Errors
 /// The file cannot be read, is no safetensors file, or holds number formats that ours never have.
 pub fn read(path: &Path) -> Result<Stored, StoreError> {
-    let data =
-        std::fs::read(path).map_err(|source| StoreError::Io { action: "read", path: path.into(), source })?;
-    let format = |error: safetensors::SafeTensorError| StoreError::Format {
-        path: path.into(),
-        reason: error.to_string(),
-    };
-    let (_, header) = SafeTensors::read_metadata(&data).map_err(format)?;
+    let data = load(path)?;
+    let (_, header) = SafeTensors::read_metadata(&data).map_err(|error| no_format(path, &error))?;
     let metadata = header.metadata().clone().unwrap_or_default();
-    let file = SafeTensors::deserialize(&data).map_err(format)?;
+    let file = SafeTensors::deserialize(&data).map_err(|error| no_format(path, &error))?;
     let mut tensors = HashMap::new();
     for (name, view) in file.tensors() {
         let kind = kind(view.dtype()).ok_or_else(|| StoreError::Kind {

@@ -315,7 +315,8 @@ impl Trainer {
             program: crate::PROGRAM.into(),
         };
         let conditions = known(&self.conditioned);
-        let about = About { domains: self.domains.clone(), conditions, training };
+        let notes = model::Notes::at(&self.run.model());
+        let about = About { domains: self.domains.clone(), conditions, training, notes };
         let translators = self.state.translators();
         guard(&name, || model::save(&self.run.model(), translators, recipe, &about))??;
         let metadata = HashMap::from([("seconds".to_string(), seconds.to_string())]);

@@ -88,7 +88,11 @@ pub fn import(request: &Request<'_>) -> Result<Imported, ImportError> {
         data: IndexMap::new(),
         program: PROGRAM.into(),
     };
-    Ok(Imported { graph, recipe, about: About { domains, conditions, training } })
+    Ok(Imported {
+        graph,
+        recipe,
+        about: About { domains, conditions, training, notes: super::Notes::default() },
+    })
 }
 
 fn check_names(from: &str, to: &str) -> Result<(), ImportError> {
