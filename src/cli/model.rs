@@ -10,7 +10,7 @@ use crate::atomic;
 use crate::model::import::{Imported, Request, import};
 use crate::model::{Notes, card, save, set_notes};
 
-/// Look at models, import them
+/// Look at models, import those of other programs
 #[derive(Debug, Parser)]
 #[command(after_help = "Example:
   translate model import latest_net_G_A.pth --inverse latest_net_G_B.pth --from photo --to anime -o model.safetensors")]
@@ -45,14 +45,17 @@ struct ShowArgs {
     set_licence: Option<String>,
 }
 
-/// Make a model of a trained generator of `PyTorch`: `CycleGAN`'s, pix2pix's, CUT's or GAN Compression's
-///
-/// The architecture is read off the tensors. Nothing in the file is run.
+/// What an import is made of.
 #[derive(Debug, Parser)]
-#[command(after_help = "Examples:
+#[command(
+    about = "Make a model of a PyTorch checkpoint: a generator of CycleGAN, pix2pix, CUT or GAN Compression",
+    long_about = "Make a model of a PyTorch checkpoint: a generator of CycleGAN, pix2pix, CUT or GAN Compression.\n\nThe \
+                  architecture is told by the tensors. Nothing in the file is run.",
+    after_help = "Examples:
   translate model import latest_net_G_A.pth --from photo --to anime -o anime.safetensors
   translate model import latest_net_G_A.pth --inverse latest_net_G_B.pth --from photo --to anime -o both.safetensors
-  translate apply both.safetensors photos -o drawn")]
+  translate apply both.safetensors photos -o drawn"
+)]
 struct ImportArgs {
     /// The state dict of the generator that translates `--from` to `--to`
     checkpoint: PathBuf,

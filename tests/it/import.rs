@@ -180,7 +180,7 @@ fn what_is_no_generator_s_state_dict_is_refused() {
     let root = temporary.path();
     let state_dict = "expected a state dict of PyTorch";
     let generators = "expected a generator's, which begins with `model.1.weight`";
-    let cases: [(&str, &[&str]); 17] = [
+    let cases: [(&str, &[&str]); 18] = [
         ("module.zip.pth", &["a whole pickled module", state_dict, ".state_dict()"]),
         ("module.legacy.pth", &["a whole pickled module", state_dict, ".state_dict()"]),
         ("script.pth", &["a TorchScript program", state_dict]),
@@ -211,6 +211,7 @@ fn what_is_no_generator_s_state_dict_is_refused() {
         ("more.pth", &["`model.4.extra` is none of its weights; `model.30.extra` is none of its weights"]),
         ("less.pth", &["`model.4.bias` [16] is missing"]),
         ("infinite.pth", &["`model.4.weight`", "not finite"]),
+        ("deep.pth", &["`generators.x_to_y.net.downs` is `40`; expected 2 to 12"]),
         ("whole_numbers.pth", &["`model.4.weight` in", "holds I64 numbers", "expected finite numbers"]),
     ];
     for (name, parts) in cases {
@@ -256,6 +257,17 @@ fn arguments_that_make_no_model_are_refused() {
     let inverse =
         ["model", "import", "@g.pth", "--inverse", "@m.safetensors", "--from", "a", "--to", "b", "-o"];
     refused(root, &[&inverse[..], &["@n.safetensors"]].concat(), &["`m.safetensors` is no file of PyTorch"]);
+}
+
+/// Its archive's layout changes with the length of a file's name.
+#[test]
+fn a_file_may_be_called_as_it_likes() {
+    let Some((_, folder)) = files() else { return };
+    for length in 1..=40 {
+        let path = folder.join(format!("{}.pth", "n".repeat(length)));
+        let request = Request { forward: &path, inverse: None, from: "a", to: "b" };
+        import(&request).unwrap_or_else(|error| panic!("{length}: {error}"));
+    }
 }
 
 #[test]

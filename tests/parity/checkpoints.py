@@ -5,6 +5,7 @@
 - `cases.json`: for each case its name and the `net` of a recipe that says the same
 - `<case>.zip.pth`, `<case>.legacy.pth`: its state dict in both forms
 - `<case>.npz`: `x`, a picture's bytes `[1, height, width, 3]`; `y`, float32 from 0 to 255 of the same shape
+- `tiny.zip.pth`, `tiny.legacy.pth`, and the same as `n.pth` to `nnn….pth` with names of up to 40 characters
 - files that are no generator's state dict, under the names of `others`
 """
 
@@ -122,11 +123,12 @@ class Command:
 
 
 def others(folder):
-    """Files that are refused."""
+    """Files that are refused, and small ones."""
     net = build(resnet(1))
     state = net.state_dict()
     save_both(net, folder / "module")
-    save_both(ResnetGenerator(width=1, blocks=1).state_dict(), folder / "tiny")  # to be damaged
+    tiny = ResnetGenerator(width=1, blocks=1).state_dict()
+    save_both(tiny, folder / "tiny")
     save_both(PatchDiscriminator(8).state_dict(), folder / "patch")
     save_both(PixelDiscriminator(8).state_dict(), folder / "pixel")
     spectral = torch.nn.utils.spectral_norm
@@ -142,9 +144,17 @@ def others(folder):
     torch.save({k: v for k, v in state.items() if k != "model.4.bias"}, folder / "less.pth")
     torch.save(state | {"model.4.weight": state["model.4.weight"] / 0}, folder / "infinite.pth")
     torch.save(state | {"model.4.weight": state["model.4.weight"].long()}, folder / "whole_numbers.pth")
+    deep = {"model.model.0.weight": torch.zeros(1, 3, 4, 4)}
+    for level in range(1, 40):
+        name = f"model.model.1.model{'.3.model' * (level - 1)}.1.weight"
+        deep[name] = torch.zeros(min(2**level, 8), min(2 ** (level - 1), 8), 4, 4)
+    torch.save(deep, folder / "deep.pth")
     # A view of one number that claims to be a large tensor.
     torch.save({"model.1.weight": torch.zeros(1).expand(512, 3, 7, 7)}, folder / "claims.pth")
     torch.jit.script(nn.Sequential(nn.Conv2d(3, 3, 1))).save(folder / "script.pth")
+    # The folder inside an archive is called as the file is.
+    for length in range(1, 41):
+        torch.save(tiny, folder / f"{'n' * length}.pth")
     # A generator's, with a command in it.
     command = Command()
     command.canary = folder / "canary"

@@ -119,7 +119,7 @@ fn recipe(arrows: IndexMap<String, Arrow>, checkpoints: &[Checkpoint]) -> Result
     }
     // A U-Net is made for the size that it brings down to one pixel.
     let sizes = arrows.values().filter_map(|arrow| match &arrow.net {
-        GeneratorNet::Unet(net) if net.downs >= 7 => Some(net.stride()),
+        GeneratorNet::Unet(net) if (7..=12).contains(&net.downs) => Some(net.stride()),
         _ => None,
     });
     let size = sizes.max().unwrap_or(recipe.data.size);
