@@ -42,11 +42,12 @@ impl<'a> Checker<'a> {
     fn value(&mut self, path: &str, key: &Place, node: &Node, schema: &'a Value) {
         let schema = self.follow(schema);
         if let Some(kinds) = schema.get("oneOf").and_then(Value::as_array) {
-            return if kinds.iter().all(|kind| kind.get("properties").is_some()) {
-                self.tagged(path, key, node, kinds)
+            if kinds.iter().all(|kind| kind.get("properties").is_some()) {
+                self.tagged(path, key, node, kinds);
             } else {
-                self.name(path, node, kinds)
-            };
+                self.name(path, node, kinds);
+            }
+            return;
         }
         match (type_of(schema), &node.kind) {
             (Some("object"), Kind::Map(map)) => self.fields(path, key, map, schema),
@@ -55,7 +56,7 @@ impl<'a> Checker<'a> {
                 self.misfit(path, node, schema);
             }
             (Some(kind), Kind::Scalar(value)) if !fits(value, kind, schema) => {
-                self.misfit(path, node, schema)
+                self.misfit(path, node, schema);
             }
             _ => {}
         }
@@ -63,7 +64,7 @@ impl<'a> Checker<'a> {
 
     fn misfit(&mut self, path: &str, node: &Node, schema: &Value) {
         let wanted = wanted(schema);
-        let limit = is_too_large(node).then(|| format!(" to {}", most(schema))).unwrap_or_default();
+        let limit = if is_too_large(node) { format!(" to {}", most(schema)) } else { String::new() };
         let message = format!("`{path}` is {}; expected {wanted}{limit}", found(node));
         let hint = intended(node, &wanted).map(|meant| format!("write `{meant}`"));
         self.report(path.into(), &node.place, message, hint);

@@ -54,18 +54,18 @@ impl<'a> Reader<'a> {
     fn next(&mut self) -> Result<(Event<'a>, Span), Box<Problem>> {
         match self.events.next() {
             Some(Ok(event)) => Ok(event),
-            Some(Err(error)) => Err(self.syntax(&error)),
+            Some(Err(error)) => Err(Box::new(self.syntax(&error))),
             None => Ok((Event::StreamEnd, Span::default())),
         }
     }
 
-    fn syntax(&self, error: &ScanError) -> Box<Problem> {
+    fn syntax(&self, error: &ScanError) -> Problem {
         let at = self.byte(error.marker().index());
         let end = self.source.text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
         let place = Place { source: Arc::clone(self.source), bytes: at..end };
         let hint =
             "sections are indented by spaces, never by tabs; a text with `: ` or ` #` in it wants quotes";
-        Box::new(Problem::at(place, format!("this is not YAML: {}", error.info())).hint(hint))
+        Problem::at(place, format!("this is not YAML: {}", error.info())).hint(hint)
     }
 
     fn document(&mut self) -> Result<Node, Box<Problem>> {

@@ -33,7 +33,7 @@ impl Place {
         if !has_lines {
             return format!("{name} {text}");
         }
-        let line = text.as_bytes()[..self.bytes.start].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = text[..self.bytes.start].matches('\n').count() + 1;
         format!("{name}:{line}")
     }
 }

@@ -178,7 +178,7 @@ impl Recipe {
             &format!("{field}.net.noise"),
             &noise,
             &format!("{all}, as the other generators'"),
-        )
+        );
     }
 
     /// Terms and discriminators that want pairs.
@@ -259,7 +259,7 @@ impl Recipe {
             "data.load_size",
             &data.load_size,
             &format!("from `data.size` ({}) to 8192", data.size),
-        )
+        );
     }
 }
 

@@ -130,9 +130,9 @@ impl Plan {
         let sides = Sides { datasets, pairs };
         Ok(Self {
             recipe,
-            parents,
             sides,
             conditioned,
+            parents,
             domains,
             root,
             existing,

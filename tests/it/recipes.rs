@@ -63,7 +63,7 @@ fn small_with(name: &str, sets: &[&str]) -> Recipe {
             }
         }
     }
-    recipe.validate().unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert_eq!(recipe.validate(), [], "{name}");
     recipe
 }
 
@@ -206,7 +206,7 @@ fn cyclegan_trains_by_every_objective() {
             judge.augment =
                 serde_json::from_value(serde_json::json!(["color", "translation", "cutout"])).unwrap();
         }
-        recipe.validate().unwrap();
+        assert_eq!(recipe.validate(), []);
         let mut state = State::new(&recipe, &known(&recipe), Device::Cpu).unwrap();
         train(&recipe, &mut state, 0..2);
         assert!(state.is_finite(), "{kind}");

@@ -68,9 +68,9 @@ hint: `translate recipe show cyclegan --resolved` is a complete recipe to compar
     assert_eq!(
         message(&["data.size=512"]),
         "`data.load_size` is `286`; expected from `data.size` (512) to 8192
- --> cyclegan:6:31
+ --> cyclegan:7:31
   |
-6 | data: { size: 256, load_size: 286, resize: stretch, flip: true }
+7 | data: { size: 256, load_size: 286, resize: stretch, flip: true }
   |                               ^^^
 hint: `--set data.load_size=512`"
     );
@@ -154,7 +154,7 @@ fn a_value_of_another_kind_is_told_in_plain_words() {
     assert_eq!(
         text,
         "`loss.pool` is the text `5_0`; expected a whole number from 0
-  --> mine.yaml:14:72
+  --> mine.yaml:14:71
    |
 14 | loss: { adversarial: { kind: lsgan }, cycle: 10, identity: 0.5, pool: 5_0 }
    |                                                                       ^^^
