@@ -50,7 +50,7 @@ pub fn about(domains: Domains, conditions: Conditions) -> About {
         data: [].into(),
         program: "a test".into(),
     };
-    About { domains, conditions, training, notes: Notes::default() }
+    About { domains, conditions, training, notes: translate::model::Notes::default() }
 }
 
 fn translate(root: &Path, args: &[&str]) -> String {
