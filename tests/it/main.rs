@@ -18,6 +18,7 @@ mod recipes;
 mod resume;
 mod runs;
 mod sampling;
+mod sharing;
 mod shipped;
 mod step;
 mod theory;
