@@ -122,6 +122,7 @@ const NAMES: &[(&str, Meaning)] = &[
     ("input_nc", Elsewhere("images always have three channels")),
     ("output_nc", Elsewhere("images always have three channels")),
     ("continue_train", Elsewhere("the same `translate train` command goes on where the run stopped")),
+    ("<<", Elsewhere("write the fields out, or into a recipe that this one `extends`")),
     ("description", Field("about")),
     ("version", Field("format")),
 ];
@@ -133,10 +134,14 @@ pub fn meaning(name: &str) -> Option<Meaning> {
 }
 
 impl Meaning {
-    /// As advice.
-    pub fn advice(self, name: &str) -> String {
+    /// As advice on a section that has the fields `known`.
+    pub fn advice(self, name: &str, known: &[&str]) -> String {
         match self {
-            Field(field) => format!("`{name}` is called `{field}` here"),
+            Field(field) => {
+                let last = field.rsplit('.').next().unwrap_or(field);
+                let field = if known.contains(&last) { last } else { field };
+                format!("`{name}` is called `{field}` here")
+            }
             Changed(field, how) => format!("`{name}` is `{field}` here: {how}"),
             Elsewhere(how) => format!("`{name}` is no field of a recipe: {how}"),
         }

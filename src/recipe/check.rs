@@ -9,16 +9,21 @@ use super::aliases::meaning;
 use super::problem::Problem;
 use super::tree::{Entry, Kind, Node, Place};
 use super::wording::{found, intended, likely, listed};
+use crate::words::quoted;
 
-/// Every misfit between `root` and `schema`, in the order of the schema's fields and then of the text.
-pub fn check(root: &Node, schema: &Value) -> Vec<Problem> {
-    let mut checker = Checker { schema, problems: Vec::new() };
-    checker.value("", &root.place, root, schema);
+/// Every misfit between `root` and `schema`. Where the recipe is a part of one, nothing in it is missed.
+pub fn check(root: &Node, schema: &Value, is_part: bool) -> Vec<Problem> {
+    let mut checker = Checker { schema, is_part, problems: Vec::new() };
+    // What the whole of a recipe is said to lack is shown at its beginning.
+    let start = root.place.bytes.start;
+    let place = Place { bytes: start..start, ..root.place.clone() };
+    checker.value("", &place, root, schema);
     checker.problems
 }
 
 struct Checker<'a> {
     schema: &'a Value,
+    is_part: bool,
     problems: Vec<Problem>,
 }
 
@@ -64,9 +69,12 @@ impl<'a> Checker<'a> {
 
     fn misfit(&mut self, path: &str, node: &Node, schema: &Value) {
         let wanted = wanted(schema);
-        let limit = if is_too_large(node) { format!(" to {}", most(schema)) } else { String::new() };
-        let message = format!("`{path}` is {}; expected {wanted}{limit}", found(node));
-        let hint = intended(node, &wanted).map(|meant| format!("write `{meant}`"));
+        let message = format!("`{path}` is {}; expected {wanted}", found(node));
+        if is_too_large(node, schema) {
+            let message = format!("{message} to {}", most(schema));
+            return self.report(path.into(), &node.place, message, None);
+        }
+        let hint = intended(node, &wanted);
         self.report(path.into(), &node.place, message, hint);
     }
 
@@ -91,6 +99,9 @@ impl<'a> Checker<'a> {
         let name = |kind: &'a Value| kind.pointer("/properties/kind/const").and_then(Value::as_str);
         let known: Vec<&str> = kinds.iter().filter_map(name).collect();
         let Some(kind) = map.get("kind") else {
+            if self.is_part {
+                return;
+            }
             let message = format!("`{path}.kind` is missing; expected {}", listed(&known));
             return self.report(below(path, "kind"), key, message, None);
         };
@@ -128,31 +139,39 @@ impl<'a> Checker<'a> {
                 }
             } else {
                 let known: Vec<&str> = known.keys().copied().collect();
-                self.unknown(&path, name, &entry.key, &known);
+                let kind = schema.pointer("/properties/kind/const").and_then(Value::as_str);
+                self.unknown(&path, kind, &entry.key, &known);
             }
         }
-        let required = schema.get("required").and_then(Value::as_array);
-        for name in required.into_iter().flatten().filter_map(Value::as_str) {
-            if !map.contains_key(name) {
-                let wanted = known.get(name).map_or_else(String::new, |schema| wanted(self.follow(schema)));
-                let path = below(path, name);
-                self.report(path.clone(), key, format!("`{path}` is missing; expected {wanted}"), None);
-            }
+        if !self.is_part {
+            self.missing(path, key, map, schema);
         }
     }
 
-    fn unknown(&mut self, path: &str, name: &str, key: &Place, known: &[&str]) {
-        let section =
-            path.rsplit_once('.').map_or_else(String::new, |(section, _)| format!(" in `{section}`"));
-        let elsewhere = places(self.schema, name);
-        let hint = match (likely(name, known), meaning(name), elsewhere) {
-            (Some(near), ..) => format!("did you mean `{near}`?"),
-            (None, Some(meaning), _) => meaning.advice(name),
-            (None, None, Some(place)) => format!("did you mean `{place}`?"),
-            (None, None, None) if known.is_empty() => "leave it out: there are no fields here".into(),
-            (None, None, None) => format!("there are {}", listed(known).replacen("one of ", "", 1)),
-        };
-        self.report(path.into(), key, format!("unknown field `{name}`{section}"), Some(hint));
+    /// What a section has to have and has not.
+    fn missing(&mut self, path: &str, key: &Place, map: &IndexMap<String, Entry>, schema: &'a Value) {
+        let required = schema.get("required").and_then(Value::as_array);
+        let is_root = path.is_empty();
+        for name in required.into_iter().flatten().filter_map(Value::as_str) {
+            if map.contains_key(name) {
+                continue;
+            }
+            let field = schema.get("properties").and_then(|fields| fields.get(name));
+            let wanted = field.map_or_else(String::new, |schema| wanted(self.follow(schema)));
+            let path = below(path, name);
+            let hint = is_root.then(|| "`extends: cyclegan` takes from there what is not said".to_string());
+            self.report(path.clone(), key, format!("`{path}` is missing; expected {wanted}"), hint);
+        }
+    }
+
+    /// A field that a section does not have, which may depend on its `kind`.
+    fn unknown(&mut self, path: &str, kind: Option<&str>, key: &Place, known: &[&str]) {
+        let (section, name) = path.rsplit_once('.').unwrap_or(("", path));
+        let place = if section.is_empty() { String::new() } else { format!(" in `{section}`") };
+        let kind = kind.map_or_else(String::new, |kind| format!(" of the kind `{kind}`"));
+        let message = format!("unknown field `{name}`{place}{kind}");
+        let hint = advice(name, known, places(self.schema, name));
+        self.report(path.into(), key, message, Some(hint));
     }
 
     fn items(&mut self, path: &str, node: &Node, items: &[Node], schema: &'a Value) {
@@ -167,6 +186,25 @@ impl<'a> Checker<'a> {
                 self.value(path, &node.place, item, schema);
             }
         }
+    }
+}
+
+/// What to do about a field of a section that has those that are `known`; `elsewhere` is one of the same name.
+fn advice(name: &str, known: &[&str], elsewhere: Option<String>) -> String {
+    if let Some((field, value)) = name.split_once(':').filter(|(field, _)| known.contains(field)) {
+        return format!("write `{field}: {value}`, with a space");
+    }
+    if let Some(meaning) = meaning(name) {
+        return meaning.advice(name, known);
+    }
+    if let Some(near) = likely(name, known) {
+        return format!("did you mean `{near}`?");
+    }
+    match (elsewhere, known) {
+        (Some(place), _) => format!("did you mean `{place}`?"),
+        (None, []) => "leave it out: there are no fields here".into(),
+        (None, [one]) => format!("there is `{one}` alone"),
+        (None, known) => format!("there are {}", quoted(known, ", ")),
     }
 }
 
@@ -197,10 +235,12 @@ fn most(schema: &Value) -> u64 {
     if is_narrow { u32::MAX.into() } else { i64::MAX as u64 }
 }
 
-/// Whether a whole number is larger than a field takes.
-fn is_too_large(node: &Node) -> bool {
+/// Whether it is a whole number larger than a field takes.
+fn is_too_large(node: &Node, schema: &Value) -> bool {
     let Kind::Scalar(value) = &node.kind else { return false };
-    value.as_f64().is_some_and(|number| number.fract() == 0.0 && number > f64::from(u32::MAX))
+    let is_count = schema.get("type").and_then(Value::as_str) == Some("integer");
+    let is_larger = |number: f64| number.fract() == 0.0 && number > most(schema) as f64;
+    is_count && value.as_f64().is_some_and(is_larger)
 }
 
 /// What a schema takes, in words.

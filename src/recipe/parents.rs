@@ -40,14 +40,18 @@ enum Home {
 }
 
 /// A recipe laid over those that it extends.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Layers {
-    /// The values.
-    pub tree: Node,
+    /// The values; none where the recipe's own text cannot be read.
+    pub tree: Option<Node>,
     /// The names, the farthest parent first.
     pub names: Vec<String>,
     /// What is to be told: old names, links without a hash.
     pub warnings: Vec<String>,
+    /// What is wrong so far.
+    pub problems: Vec<Problem>,
+    /// Whether something that it extends could not be read.
+    pub lacks_parent: bool,
 }
 
 impl Origin {
@@ -102,23 +106,14 @@ impl Origin {
                 refuse(format!("`extends` is `{parent}`: {reason}"), hint.into())
             });
         }
-        let Some(file) = parent.strip_prefix("./") else {
-            let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
-            let message =
-                format!("`extends` is `{parent}`; expected a shipped recipe, `./FILE.yaml` or a link");
-            let near = likely(parent, &names).map(|near| format!("did you mean `{near}`?"));
-            let list = "`translate recipe list` says which are shipped".to_string();
-            return Err(refuse(message, near.unwrap_or(list)));
-        };
+        let Some(file) = parent.strip_prefix("./") else { return Err(no_parent(parent)) };
         let Home::Folder(folder) = &self.home else {
             let message = format!("`extends` is `{parent}`; only a recipe in a file can extend another file");
             return Err(refuse(message, "name a shipped recipe or a link".into()));
         };
         let inside = Path::new(file).components().all(|part| matches!(part, std::path::Component::Normal(_)));
         if !inside {
-            let message =
-                format!("`extends` is `{parent}`; expected a file in the recipe's own folder or below");
-            return Err(refuse(message, "put both into one folder: then they can be sent together".into()));
+            return Err(outside(parent));
         }
         let path = folder.join(file);
         Self::file(&path).map_err(|error| {
@@ -137,6 +132,30 @@ impl Origin {
             Home::Nowhere => self.name.clone().into(),
         }
     }
+}
+
+/// What is neither a shipped recipe nor a link, nor begins as a file does.
+fn no_parent(parent: &str) -> Problem {
+    let path = Path::new(parent);
+    if path.is_absolute() || path.starts_with("..") {
+        return outside(parent);
+    }
+    let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+    let hint = if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+        format!("write `./{parent}`")
+    } else if let Some(near) = likely(parent, &names) {
+        format!("did you mean `{near}`?")
+    } else {
+        "`translate recipe list` says which are shipped".into()
+    };
+    let expected = "a shipped recipe, `./FILE.yaml` or a link";
+    Problem::nowhere(format!("`extends` is `{parent}`; expected {expected}")).hint(hint)
+}
+
+fn outside(parent: &str) -> Problem {
+    let expected = "a file in the recipe's own folder or below";
+    Problem::nowhere(format!("`extends` is `{parent}`; expected {expected}"))
+        .hint("put both into one folder: then they can be sent together")
 }
 
 fn unknown(name: &str) -> RecipeError {
@@ -159,59 +178,79 @@ pub fn starter(parent: &str, path: &Path) -> Result<String, RecipeError> {
         home: Home::Folder(folder),
         to_pin: None,
     };
-    complete(Layers::read(origin)?, &[])?;
+    complete(Layers::read(origin), &[])?;
     Ok(text)
 }
 
 impl Layers {
-    /// Reads a recipe and all that it extends.
-    ///
-    /// # Errors
-    /// A text that is not YAML, a parent that is not there, a circle, more than eight of them, or a newer format.
-    pub fn read(origin: Origin) -> Result<Self, RecipeError> {
-        let mut layers = Vec::new();
+    /// Reads a recipe and all that it extends, as far as it can be read.
+    pub fn read(origin: Origin) -> Self {
+        let mut layers = Self::default();
+        let mut nodes = Vec::new();
         let mut chain: Vec<(PathBuf, String)> = Vec::new();
-        let mut warnings = Vec::new();
         let mut next = Some(origin);
         while let Some(origin) = next.take() {
-            let source =
-                Arc::new(Source { name: origin.name.clone(), text: origin.text.clone(), has_lines: true });
-            let mut node = parse(&source).map_err(|problem| *problem)?;
-            readable(&node)?;
-            warnings.extend(rename(&mut node, RENAMED));
-            warnings.extend(origin.to_pin.as_ref().map(|link| {
-                format!("what is behind a link can change\nhint: write it with the hash of what is there now: `{link}`")
-            }));
             chain.push((origin.identity(), origin.name.clone()));
-            if let Some(parent) = take_parent(&mut node)? {
-                let located = |problem: Problem| Problem { place: Some(parent.place.clone()), ..problem };
-                let name = parent.as_str().unwrap_or_default();
-                let parent = origin.parent(name).map_err(located)?;
-                in_line(&chain, &parent).map_err(located)?;
-                next = Some(parent);
+            let Some(mut node) = layers.text(&origin) else {
+                layers.lacks_parent = true;
+                break;
+            };
+            match parent_of(&mut node, &origin, &chain) {
+                Ok(parent) => next = parent,
+                Err(problem) => {
+                    layers.problems.push(problem);
+                    layers.lacks_parent = true;
+                }
             }
-            layers.push(node);
+            nodes.push(node);
         }
-        let names = chain.into_iter().rev().map(|(_, name)| name).collect();
-        let mut tree = None;
-        for layer in layers.into_iter().rev() {
-            tree = Some(match tree {
-                Some(below) => lay(below, layer),
-                None => layer,
-            });
-        }
-        // There is at least the first.
-        tree.map(|tree| Self { tree, names, warnings })
-            .ok_or_else(|| Problem::nowhere("there is no recipe").into())
+        layers.names = chain.into_iter().rev().map(|(_, name)| name).collect();
+        layers.tree = nodes.into_iter().rev().reduce(lay);
+        layers
     }
+
+    /// The values of one text, where they can be read.
+    fn text(&mut self, origin: &Origin) -> Option<Node> {
+        let source =
+            Arc::new(Source { name: origin.name.clone(), text: origin.text.clone(), has_lines: true });
+        let mut node = parse(&source, &mut self.problems)?;
+        if let Err(problem) = readable(&node) {
+            self.problems.push(problem);
+            return None;
+        }
+        self.warnings.extend(rename(&mut node, RENAMED));
+        self.warnings.extend(origin.to_pin.as_ref().map(|link| {
+            format!("what is behind a link can change\nhint: write it with the hash of what is there now: `{link}`")
+        }));
+        Some(node)
+    }
+}
+
+/// The recipe that a text extends, which is taken out of it.
+fn parent_of(
+    node: &mut Node,
+    origin: &Origin,
+    chain: &[(PathBuf, String)],
+) -> Result<Option<Origin>, Problem> {
+    let Some(parent) = take_parent(node)? else { return Ok(None) };
+    let located = |problem: Problem| Problem { place: Some(parent.place.clone()), ..problem };
+    let found = origin.parent(parent.as_str().unwrap_or_default()).map_err(located)?;
+    in_line(chain, &found).map_err(located)?;
+    Ok(Some(found))
 }
 
 /// Refuses a text that is no section of fields, or of a format that only a later program reads.
 fn readable(node: &Node) -> Result<(), Problem> {
     if node.as_map().is_none() {
-        let message = "a recipe is a section of fields, as in `format: 1`";
-        return Err(Problem::at(node.place.clone(), message)
-            .hint("`translate recipe show cyclegan` is one to begin with"));
+        let is_empty = matches!(&node.kind, Kind::Scalar(value) if value.is_null());
+        let message = if is_empty {
+            "there is nothing in this recipe"
+        } else {
+            "a recipe is a section of fields, as in `format: 1`"
+        };
+        return Err(
+            Problem::at(node.place.clone(), message).hint("`translate recipe new` writes one to begin with")
+        );
     }
     let Some(format) = node.get("format") else { return Ok(()) };
     let number = if let Kind::Scalar(value) = &format.kind { value.as_u64() } else { None };

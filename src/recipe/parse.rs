@@ -1,7 +1,6 @@
 //! From YAML text to a tree of values with their places. What a recipe has no need of (anchors, tags, several documents) is
 //! refused, so that a text of a few kilobytes cannot grow into gigabytes.
 
-use std::iter::Peekable;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -14,24 +13,27 @@ use super::tree::{Entry, Kind, Node, Place, Source};
 /// Sections inside each other, at most.
 const DEEPEST: usize = 32;
 
-/// Reads a text that holds one YAML document.
-///
-/// # Errors
-/// The first place at which it is not YAML, or at which it is YAML that no recipe needs.
-pub fn parse(source: &Arc<Source>) -> Result<Node, Box<Problem>> {
+/// Reads a text that holds one YAML document. What is wrong with it is added to `problems`; nothing comes back where the
+/// text cannot be read on.
+pub fn parse(source: &Arc<Source>, problems: &mut Vec<Problem>) -> Option<Node> {
     let mut reader = Reader {
         source,
-        events: Parser::new_from_str(&source.text).peekable(),
+        events: Parser::new_from_str(&source.text),
         bytes: source.text.char_indices().map(|(byte, _)| byte).collect(),
+        refused: Vec::new(),
     };
-    reader.document()
+    let read = reader.document();
+    problems.append(&mut reader.refused);
+    read.map_err(|problem| problems.push(*problem)).ok()
 }
 
 struct Reader<'a> {
     source: &'a Arc<Source>,
-    events: Peekable<Parser<'a, StrInput<'a>>>,
+    events: Parser<'a, StrInput<'a>>,
     /// The position in bytes of each character.
     bytes: Vec<usize>,
+    /// What is wrong and does not keep the rest from being read.
+    refused: Vec<Problem>,
 }
 
 impl<'a> Reader<'a> {
@@ -47,7 +49,15 @@ impl<'a> Reader<'a> {
         Place { source: Arc::clone(self.source), bytes: start..start + text.len() }
     }
 
-    fn refuse<T>(&self, span: Span, message: &str, hint: &str) -> Result<T, Box<Problem>> {
+    /// The first word of a span.
+    fn word(&self, span: Span) -> Place {
+        let place = self.place(span);
+        let text = &self.source.text[place.bytes.clone()];
+        let length = text.find(char::is_whitespace).unwrap_or(text.len());
+        Place { bytes: place.bytes.start..place.bytes.start + length, ..place }
+    }
+
+    fn stop<T>(&self, span: Span, message: &str, hint: &str) -> Result<T, Box<Problem>> {
         Err(Box::new(Problem::at(self.place(span), message).hint(hint)))
     }
 
@@ -60,11 +70,19 @@ impl<'a> Reader<'a> {
     }
 
     fn syntax(&self, error: &ScanError) -> Problem {
-        let at = self.byte(error.marker().index());
-        let end = self.source.text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
+        let text = &self.source.text;
+        let mut at = self.byte(error.marker().index());
+        let hint = if error.info().contains("tab") {
+            // It is found at what comes after it.
+            at -= usize::from(text[..at].ends_with('\t'));
+            "indent by spaces, never by tabs"
+        } else if error.info().contains("flow") {
+            "a bracket before is not closed, or a `,` is missing"
+        } else {
+            "the fields of a section begin in one column; a text with `: ` or ` #` in it wants quotes"
+        };
+        let end = text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
         let place = Place { source: Arc::clone(self.source), bytes: at..end };
-        let hint =
-            "sections are indented by spaces, never by tabs; a text with `: ` or ` #` in it wants quotes";
         Problem::at(place, format!("this is not YAML: {}", error.info())).hint(hint)
     }
 
@@ -76,11 +94,8 @@ impl<'a> Reader<'a> {
                 Event::StreamEnd => break,
                 Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
                 _ if root.is_some() => {
-                    return self.refuse(
-                        span,
-                        "a second document begins here",
-                        "a recipe is one document: one file each",
-                    );
+                    let hint = "a recipe is one document: one file each";
+                    return self.stop(span, "a second document begins here", hint);
                 }
                 event => root = Some(self.node(event, span, 0)?),
             }
@@ -90,27 +105,31 @@ impl<'a> Reader<'a> {
         Ok(root.unwrap_or(Node { place: empty, kind: Kind::Scalar(Value::Null) }))
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Box<Problem>> {
-        if depth > DEEPEST {
-            return self.refuse(span, "sections lie too deep in each other", "a recipe needs five or six");
-        }
-        let (anchor, tag) = match &event {
-            Event::Alias(_) => (1, false),
+    /// Refuses what stands before a value, or for it, that no recipe needs.
+    fn refuse_marks(&mut self, event: &Event<'a>, span: Span) {
+        let (is_alias, anchor, tag) = match event {
+            Event::Alias(_) => (true, 0, false),
             Event::Scalar(_, _, anchor, tag)
             | Event::SequenceStart(anchor, tag)
-            | Event::MappingStart(anchor, tag) => (*anchor, tag.is_some()),
-            _ => (0, false),
+            | Event::MappingStart(anchor, tag) => (false, *anchor, tag.is_some()),
+            _ => (false, 0, false),
         };
-        if anchor > 0 {
-            return self.refuse(
-                span,
-                "anchors and aliases are not read in a recipe",
-                "write the value out in each place",
-            );
+        let (message, hint) = if is_alias || anchor > 0 {
+            let message = "anchors (`&…`) and aliases (`*…`) are not read in a recipe";
+            (message, "write the value out in each place")
+        } else if tag {
+            ("tags (`!…`) are not read in a recipe", "leave the tag out")
+        } else {
+            return;
+        };
+        self.refused.push(Problem::at(self.word(span), message).hint(hint));
+    }
+
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Box<Problem>> {
+        if depth > DEEPEST {
+            return self.stop(span, "sections lie too deep in each other", "a recipe needs five or six");
         }
-        if tag {
-            return self.refuse(span, "tags (`!…`) are not read in a recipe", "leave the tag out");
-        }
+        self.refuse_marks(&event, span);
         match event {
             Event::MappingStart(..) => self.map(span, depth),
             Event::SequenceStart(..) => self.list(span, depth),
@@ -119,7 +138,8 @@ impl<'a> Reader<'a> {
                 let value = if is_plain { plain(&text) } else { Value::from(text.as_ref()) };
                 Ok(Node { place: self.place(span), kind: Kind::Scalar(value) })
             }
-            _ => self.refuse(span, "a value was expected here", "write one"),
+            Event::Alias(_) => Ok(Node { place: self.place(span), kind: Kind::Scalar(Value::Null) }),
+            _ => self.stop(span, "a value was expected here", "write one"),
         }
     }
 
@@ -127,29 +147,27 @@ impl<'a> Reader<'a> {
         let mut map: IndexMap<String, Entry> = IndexMap::new();
         loop {
             let (event, span) = self.next()?;
+            self.refuse_marks(&event, span);
             let name = match event {
                 Event::MappingEnd => {
                     let place = self.place(Span::new(start.start, span.end));
                     return Ok(Node { place, kind: Kind::Map(map) });
                 }
-                Event::Scalar(name, _, 0, None) => name.into_owned(),
+                Event::Scalar(name, ..) => name.into_owned(),
                 _ => {
-                    return self.refuse(
-                        span,
-                        "the name of a field was expected here",
-                        "names are plain words",
-                    );
+                    return self.stop(span, "the name of a field was expected here", "names are plain words");
                 }
             };
             let key = self.place(span);
+            let (event, span) = self.next()?;
+            let node = self.node(event, span, depth + 1)?;
             if let Some(before) = map.get(&name) {
                 let first = before.key.short();
                 let message = format!("`{name}` is here for the second time, first at {first}");
-                return self.refuse(span, &message, "leave one of them out");
+                self.refused.push(Problem::at(key, message).hint("write all of it in one place"));
+            } else {
+                map.insert(name, Entry { key, node });
             }
-            let (event, span) = self.next()?;
-            let node = self.node(event, span, depth + 1)?;
-            map.insert(name, Entry { key, node });
         }
     }
 
@@ -214,8 +232,10 @@ fn number(text: &str) -> Option<Value> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Node, Box<Problem>> {
-        parse(&Arc::new(Source { name: "r.yaml".into(), text: text.into(), has_lines: true }))
+    fn read(text: &str) -> (Option<Node>, Vec<Problem>) {
+        let mut problems = Vec::new();
+        let source = Arc::new(Source { name: "r.yaml".into(), text: text.into(), has_lines: true });
+        (parse(&source, &mut problems), problems)
     }
 
     #[test]
@@ -258,7 +278,9 @@ mod tests {
     #[test]
     fn every_value_knows_its_place() {
         let text = "a: { b: [1, \"ü x\"] }\nc:\n  d: 3   # of it\n  e: |\n    long\n";
-        let node = read(text).unwrap();
+        let (node, problems) = read(text);
+        let node = node.unwrap();
+        assert_eq!(problems, []);
         let at = |path: &str| {
             let (entry, whole) = node.nearest(path).unwrap();
             (&text[entry.key.bytes.clone()], &text[entry.node.place.bytes.clone()], whole)
@@ -273,20 +295,25 @@ mod tests {
 
     #[test]
     fn what_no_recipe_needs_is_refused_with_its_place() {
-        for (text, part, at) in [
-            ("a: &x 1\nb: *x", "anchors", "&x 1"),
-            ("a: !!str 1", "tags", "!!str 1"),
-            ("a: 1\n---\nb: 2", "second document", ""),
-            ("a: 1\nb: 2\na: 3", "`a` is here for the second time, first at r.yaml:1", "a"),
-            ("a: [1, 2", "this is not YAML", ""),
-            ("? [a, b]\n: 1", "name of a field", "["),
+        for (text, part, at, goes_on) in [
+            ("a: &x 1\nb: 1", "anchors", "&x", true),
+            ("b: *x", "this is not YAML", "", false),
+            ("a: !!str 1", "tags", "!!str", true),
+            ("a: 1\n---\nb: 2", "second document", "", false),
+            ("a: 1\nb: 2\na: 3", "`a` is here for the second time, first at r.yaml:1", "a", true),
+            ("a: [1, 2", "this is not YAML", "", false),
+            ("? [a, b]\n: 1", "name of a field", "[", false),
+            ("a:\n\tb: 1", "this is not YAML", "\t", false),
         ] {
-            let problem = read(text).unwrap_err();
-            assert!(problem.message.contains(part), "{text}: {}", problem.message);
-            let place = problem.place.unwrap();
+            let (node, problems) = read(text);
+            assert_eq!((problems.len(), node.is_some()), (1, goes_on), "{text}: {problems:?}");
+            assert!(problems[0].message.contains(part), "{text}: {problems:?}");
+            let place = problems[0].place.as_ref().unwrap();
             assert!(text[place.bytes.clone()].starts_with(at), "{text}: {place:?}");
         }
+        let (_, both) = read("a: &x { b: !t 1 }\nc: *x\nc: 2");
+        assert_eq!(both.len(), 4, "{both:?}");
         let deep = "[".repeat(100) + &"]".repeat(100);
-        assert!(read(&deep).unwrap_err().message.contains("too deep"));
+        assert!(read(&deep).1[0].message.contains("too deep"));
     }
 }

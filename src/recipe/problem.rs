@@ -34,11 +34,7 @@ impl Problem {
     /// The same in another text, in which its own begins at the byte `at`.
     #[must_use]
     pub fn moved(self, source: &Arc<Source>, at: usize) -> Self {
-        let moved = |place: Place| Place {
-            source: Arc::clone(source),
-            bytes: place.bytes.start + at..place.bytes.end + at,
-        };
-        Self { place: self.place.map(moved), ..self }
+        Self { place: self.place.map(|place| place.moved(source, at)), ..self }
     }
 
     /// With what to do.
@@ -57,10 +53,8 @@ impl fmt::Display for Problem {
             return hint.map_or(Ok(()), |hint| write!(f, "\n{hint}"));
         };
         let source = &place.source;
-        let mut snippet = Snippet::source(&source.text).path(&source.name).fold(true);
-        if !source.has_lines {
-            snippet = snippet.line_start(1);
-        }
+        let path = source.has_lines.then_some(source.name.as_str());
+        let snippet = Snippet::source(&source.text).path(path).fold(true);
         let group = title.element(snippet.annotation(AnnotationKind::Primary.span(place.bytes.clone())));
         f.write_str(Renderer::plain().render(&[group]).trim_end())?;
         hint.map_or(Ok(()), |hint| write!(f, "\n{hint}"))
@@ -72,10 +66,13 @@ impl fmt::Display for Problem {
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
-    /// In the order of the text; what is in several texts, in the order of their names.
-    pub fn sorted(mut problems: Vec<Problem>) -> Self {
+    /// In the order of the text. The last of `texts` comes first, as it is the one that was asked for; what is in none of
+    /// them comes at the end.
+    pub fn sorted(mut problems: Vec<Problem>, texts: &[String]) -> Self {
         let key = |problem: &Problem| {
-            problem.place.as_ref().map(|place| (place.source.name.clone(), place.bytes.start))
+            let Place { source, bytes } = problem.place.as_ref()?;
+            let above = texts.iter().rev().position(|name| source.has_lines && *name == source.name);
+            Some((above.unwrap_or(texts.len()), bytes.start))
         };
         problems.sort_by_key(key);
         Self(problems)

@@ -1,10 +1,12 @@
 //! Old names of fields: they still work, with a warning, and `translate recipe upgrade` rewrites them.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use super::parse::parse;
+use super::problem::Problems;
 use super::resolve::RecipeError;
-use super::tree::{Entry, Kind, Node, Source};
+use super::tree::{Entry, Kind, Node, Place, Source};
 
 /// A field that has got another name in its section.
 #[derive(Debug, Clone, Copy)]
@@ -21,25 +23,30 @@ pub struct Rename {
 pub const RENAMED: &[Rename] = &[];
 
 /// Gives the fields of a tree their new names. What is to be told of each.
-pub fn rename(root: &mut Node, table: &[Rename]) -> Vec<String> {
-    let mut warnings = Vec::new();
+pub fn rename(root: &mut Node, table: &'static [Rename]) -> Vec<String> {
+    let told = |(place, Rename { old, new, .. }): (Place, &Rename)| {
+        let at = place.short();
+        format!("{at}: `{old}` is called `{new}` now\nhint: `translate recipe upgrade FILE` rewrites it")
+    };
+    renamed(root, table).into_iter().map(told).collect()
+}
+
+/// Gives the fields of a tree their new names. The places of the old ones.
+fn renamed(root: &mut Node, table: &'static [Rename]) -> Vec<(Place, &'static Rename)> {
+    let mut changes = Vec::new();
     for change in table {
-        let Rename { section, old, new } = *change;
-        for section in sections(root, section) {
+        for section in sections(root, change.section) {
             let Kind::Map(map) = &mut section.kind else { continue };
             // Where both are there, the old one is left, and refused as unknown.
-            if map.contains_key(new) {
+            if map.contains_key(change.new) {
                 continue;
             }
-            let Some((index, _, entry)) = map.shift_remove_full(old) else { continue };
-            let at = entry.key.short();
-            warnings.push(format!(
-                "{at}: `{old}` is called `{new}` now\nhint: `translate recipe upgrade FILE` rewrites it"
-            ));
-            map.shift_insert(index, new.into(), entry);
+            let Some((index, _, entry)) = map.shift_remove_full(change.old) else { continue };
+            changes.push((entry.key.clone(), change));
+            map.shift_insert(index, change.new.into(), entry);
         }
     }
-    warnings
+    changes
 }
 
 /// The sections at a path.
@@ -73,28 +80,21 @@ pub fn upgrade(name: &str, text: &str) -> Result<Upgraded, RecipeError> {
     upgrade_by(name, text, RENAMED)
 }
 
-fn upgrade_by(name: &str, text: &str, table: &[Rename]) -> Result<Upgraded, RecipeError> {
+fn upgrade_by(name: &str, text: &str, table: &'static [Rename]) -> Result<Upgraded, RecipeError> {
     let source = Arc::new(Source { name: name.into(), text: text.into(), has_lines: true });
-    let mut root = parse(&source).map_err(|problem| *problem)?;
-    let mut edits = Vec::new();
-    for change in table {
-        for section in sections(&mut root, change.section) {
-            let Kind::Map(map) = &mut section.kind else { continue };
-            if map.contains_key(change.new) {
-                continue;
-            }
-            edits.extend(map.get(change.old).map(|entry| (entry.key.clone(), change)));
-        }
-    }
+    let mut problems = Vec::new();
+    let (Some(mut root), true) = (parse(&source, &mut problems), problems.is_empty()) else {
+        return Err(RecipeError::Faulty(Problems::sorted(problems, &[name.to_string()])));
+    };
+    let mut edits = renamed(&mut root, table);
     // From the end, so that the places before stay where they are.
-    edits.sort_by_key(|(place, _)| std::cmp::Reverse(place.bytes.start));
+    edits.sort_by_key(|(place, _)| Reverse(place.bytes.start));
     let mut new = text.to_string();
     for (place, change) in &edits {
         new.replace_range(place.bytes.clone(), change.new);
     }
-    let told = |(place, change): &(super::tree::Place, &Rename)| {
-        format!("{}: {} -> {}", place.short(), change.old, change.new)
-    };
+    let told =
+        |(place, Rename { old, new, .. }): &(Place, &Rename)| format!("{}: {old} -> {new}", place.short());
     Ok(Upgraded { text: new, changes: edits.iter().rev().map(told).collect() })
 }
 
@@ -108,25 +108,26 @@ mod tests {
         Rename { section: "generators.*.net", old: "filters", new: "width" },
     ];
 
-    const OLD: &str = "# mine\noptimizer: { betas: [0, 1] } # kept\ngenerators:\n  a: { net: { filters: 3 } }\n  'b':\n    \
+    const OLD: &str = "# mine\noptimizer: { rate: 1, betas: [0, 1] } # kept\ngenerators:\n  a: { net: { filters: 3 } }\n  'b':\n    \
                        net: { \"filters\": 4, x: filters }\n";
 
     #[test]
     fn old_names_are_read_and_told_of() {
         let source = Arc::new(Source { name: "r.yaml".into(), text: OLD.into(), has_lines: true });
-        let mut root = parse(&source).unwrap();
+        let mut root = parse(&source, &mut Vec::new()).unwrap();
         let told = rename(&mut root, TABLE);
         let firsts: Vec<&str> = told.iter().filter_map(|text| text.lines().next()).collect();
         assert_eq!(
             firsts,
             [
                 "r.yaml:2: `optimizer` is called `optim` now",
+                "r.yaml:2: `rate` is called `lr` now",
                 "r.yaml:4: `filters` is called `width` now",
                 "r.yaml:6: `filters` is called `width` now"
             ]
         );
         let expected: serde_yaml::Value = serde_yaml::from_str(
-            "{ optim: { betas: [0, 1] }, generators: { a: { net: { width: 3 } }, b: { net: { width: 4, x: filters } } } }",
+            "{ optim: { lr: 1, betas: [0, 1] }, generators: { a: { net: { width: 3 } }, b: { net: { width: 4, x: filters } } } }",
         )
         .unwrap();
         assert_eq!(root.to_value(), expected);
@@ -136,12 +137,17 @@ mod tests {
     #[test]
     fn an_upgrade_changes_the_names_and_nothing_else() {
         let upgraded = upgrade_by("r.yaml", OLD, TABLE).unwrap();
-        let expected = "# mine\noptim: { betas: [0, 1] } # kept\ngenerators:\n  a: { net: { width: 3 } }\n  'b':\n    \
+        let expected = "# mine\noptim: { lr: 1, betas: [0, 1] } # kept\ngenerators:\n  a: { net: { width: 3 } }\n  'b':\n    \
                         net: { width: 4, x: filters }\n";
         assert_eq!(upgraded.text, expected);
         assert_eq!(
             upgraded.changes,
-            ["r.yaml:2: optimizer -> optim", "r.yaml:4: filters -> width", "r.yaml:6: filters -> width"]
+            [
+                "r.yaml:2: optimizer -> optim",
+                "r.yaml:2: rate -> lr",
+                "r.yaml:4: filters -> width",
+                "r.yaml:6: filters -> width"
+            ]
         );
         let again = upgrade_by("r.yaml", expected, TABLE).unwrap();
         assert_eq!((again.text.as_str(), again.changes.len()), (expected, 0));

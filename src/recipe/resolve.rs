@@ -1,5 +1,6 @@
 //! From a name, a file or a link, and `--set` values, to a complete, checked recipe that knows where each value came from.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use super::json_schema;
 use super::link::LinkError;
 use super::parents::{Layers, Origin};
 use super::parse::parse;
+use super::presets::PRESETS;
 use super::problem::{Problem, Problems};
 use super::schema::{FORMAT, Recipe};
 use super::tree::{Entry, Kind, Node, Place, Source, lay};
@@ -53,14 +55,6 @@ pub enum RecipeError {
     /// Mistakes in a recipe or in a `--set`.
     #[error("{0}")]
     Faulty(Problems),
-    /// A `--set` that is not `field=value`.
-    #[error("`--set {given}`: {reason}; expected `field.path=value`, for instance `train.batch=4`")]
-    Set {
-        /// The argument.
-        given: String,
-        /// What is wrong with it.
-        reason: String,
-    },
     /// A recipe that cannot be written as YAML.
     #[error("recipe `{name}` cannot be written as YAML: {source}")]
     Yaml {
@@ -69,12 +63,6 @@ pub enum RecipeError {
         /// What the writer says.
         source: serde_yaml::Error,
     },
-}
-
-impl From<Problem> for RecipeError {
-    fn from(problem: Problem) -> Self {
-        Self::Faulty(Problems(vec![problem]))
-    }
 }
 
 /// A complete recipe, and what it was made of.
@@ -103,7 +91,7 @@ pub fn resolve(name: &str, sets: &[String]) -> Result<Recipe, RecipeError> {
 /// # Errors
 /// As [`resolve`].
 pub fn resolve_fully(name: &str, sets: &[String]) -> Result<Resolved, RecipeError> {
-    complete(Layers::read(Origin::named(name)?)?, sets)
+    complete(Layers::read(Origin::named(name)?), sets)
 }
 
 /// As [`resolve`], for YAML text at hand; `name` is for messages.
@@ -119,7 +107,7 @@ pub fn from_yaml(name: &str, yaml: &str, sets: &[String]) -> Result<Recipe, Reci
 /// # Errors
 /// As [`from_yaml`].
 pub fn from_yaml_fully(name: &str, yaml: &str, sets: &[String]) -> Result<Resolved, RecipeError> {
-    complete(Layers::read(Origin::text(name, yaml))?, sets)
+    complete(Layers::read(Origin::text(name, yaml)), sets)
 }
 
 /// The recipe as YAML: complete and runnable.
@@ -130,21 +118,30 @@ pub fn to_yaml(recipe: &Recipe) -> Result<String, serde_yaml::Error> {
     serde_yaml::to_string(recipe)
 }
 
-pub(super) fn complete(
-    Layers { tree, names, warnings }: Layers,
-    sets: &[String],
-) -> Result<Resolved, RecipeError> {
-    let mut tree = tree;
+/// Lays `sets` over a recipe and checks all of it.
+pub(super) fn complete(layers: Layers, sets: &[String]) -> Result<Resolved, RecipeError> {
+    let Layers { mut tree, names, warnings, mut problems, lacks_parent } = layers;
     for set in sets {
-        tree = lay(tree, set_tree(set)?);
+        if let Some(over) = set_tree(set, &mut problems) {
+            tree = tree.map(|tree| lay(tree, over));
+        }
     }
-    let schema = json_schema::complete();
-    let mut problems = check(&tree, &schema);
-    let recipe = read(&tree, &mut problems);
-    match recipe {
-        Some(recipe) if problems.is_empty() => Ok(Resolved { recipe, tree, parents: names, warnings }),
-        _ => Err(RecipeError::Faulty(Problems::sorted(problems))),
+    let recipe = tree.as_ref().and_then(|tree| checked(tree, lacks_parent, &mut problems));
+    match (recipe, tree) {
+        (Some(recipe), Some(tree)) if problems.is_empty() => {
+            Ok(Resolved { recipe, tree, parents: names, warnings })
+        }
+        _ => Err(RecipeError::Faulty(Problems::sorted(problems, &names))),
     }
+}
+
+/// The recipe of what is right in a tree. What is wrong is added to `problems`, save what follows from those before.
+fn checked(tree: &Node, lacks_parent: bool, problems: &mut Vec<Problem>) -> Option<Recipe> {
+    let mut found = check(tree, &json_schema::complete(), lacks_parent);
+    let recipe = if lacks_parent { None } else { read(tree, &mut found) };
+    found.retain(|problem| problems.iter().all(|before| before.place != problem.place));
+    problems.append(&mut found);
+    recipe
 }
 
 /// The recipe of what is right in a tree; what breaks the rules is added to `problems`. None where too little is right.
@@ -167,16 +164,28 @@ fn read(tree: &Node, problems: &mut Vec<Problem>) -> Option<Recipe> {
         if wrong.iter().any(|wrong| related(&invalid.field, wrong)) {
             continue;
         }
-        let place = tree.nearest(&invalid.field).map_or(&tree.place, |(entry, is_itself)| {
-            if is_itself && !entry.node.is_section() { &entry.node.place } else { &entry.key }
-        });
-        // Whoever asks for larger images means this too.
-        let small = invalid.field == "data.load_size" && recipe.data.load_size < recipe.data.size;
-        let hint = small.then(|| format!("`--set data.load_size={}`", recipe.data.size));
+        let (place, is_itself) = match tree.nearest(&invalid.field) {
+            Some((entry, true)) if !entry.node.is_section() => (&entry.node.place, true),
+            Some((entry, _)) => (&entry.key, false),
+            None => (&tree.place, false),
+        };
+        let hint = if invalid.field == "data.load_size" && recipe.data.load_size < recipe.data.size {
+            // Whoever asks for larger images means this too.
+            Some(format!("`--set data.load_size={}`", recipe.data.size))
+        } else {
+            is_itself.then(|| over_shipped(&invalid.field, place)).flatten()
+        };
         let problem = Problem { hint, ..Problem::at(place.clone(), invalid.to_string()) };
         problems.push(Problem { field: invalid.field, ..problem });
     }
     Some(recipe)
+}
+
+/// What to do about a value that cannot be changed where it is written.
+fn over_shipped(field: &str, place: &Place) -> Option<String> {
+    let Source { name, has_lines, .. } = place.source.as_ref();
+    let is_shipped = *has_lines && PRESETS.iter().any(|preset| preset.name == name);
+    is_shipped.then(|| format!("`{name}` is shipped: lay another value over it, as in `--set {field}=…`"))
 }
 
 /// The values of a tree. Fields that are `wrong` have their defaults, or a stand-in where there is none, so that the others
@@ -214,27 +223,42 @@ fn stand_in(path: &str) -> Option<Value> {
     if name == "kind" { Some(kind.into()) } else { number }
 }
 
-/// The tree that holds nothing but the field of a `--set`.
-fn set_tree(set: &str) -> Result<Node, RecipeError> {
-    let bad = |reason: &str| RecipeError::Set { given: set.into(), reason: reason.into() };
-    let (path, value) = set.split_once('=').ok_or_else(|| bad("there is no `=`"))?;
+/// What a `--set` is shown with.
+const SET: &str = "--set ";
+
+/// The tree that holds nothing but the field of a `--set`. Where there is none, `problems` holds why.
+fn set_tree(set: &str, problems: &mut Vec<Problem>) -> Option<Node> {
+    let of = |text: String| Arc::new(Source { name: "--set".into(), text, has_lines: false });
+    let source = of(format!("{SET}{set}"));
+    let place = |bytes: Range<usize>| Place { source: Arc::clone(&source), bytes };
+    let (path, value) = set.split_once('=').unwrap_or((set, ""));
+    let end = SET.len() + path.len();
+    let mut refuse = |message: &str, hint: &str| {
+        problems.push(Problem::at(place(SET.len()..end), message).hint(hint));
+        None
+    };
+    let example = "as in `--set train.batch=4`";
+    if path.len() == set.len() {
+        return refuse("there is no `=`; expected `FIELD=VALUE`", example);
+    }
     if path.split('.').any(str::is_empty) {
-        return Err(bad("a part of the field's path is empty"));
+        return refuse("a part of the field's path is empty; expected `FIELD=VALUE`", example);
     }
-    let source = Arc::new(Source { name: "--set".into(), text: set.into(), has_lines: false });
-    let alone = Arc::new(Source { name: "--set".into(), text: value.into(), has_lines: false });
-    let at = path.len() + 1;
-    let mut node = parse(&alone).map_err(|problem| problem.moved(&source, at))?.moved(&source, at);
-    let mut end = path.len();
+    if path == "extends" {
+        return refuse("`extends` is written in a file alone", "`-r` names the recipe to begin with");
+    }
+    let mut wrong = Vec::new();
+    let read = parse(&of(value.into()), &mut wrong);
+    problems.extend(wrong.into_iter().map(|problem| problem.moved(&source, end + 1)));
+    let mut node = read?.moved(&source, end + 1);
+    let mut end = end;
     for key in path.rsplit('.') {
-        let bytes = end - key.len()..end;
-        end = bytes.start.saturating_sub(1);
-        let place = Place { source: Arc::clone(&source), bytes };
-        let whole = Place { source: Arc::clone(&source), bytes: place.bytes.start..set.len() };
-        let map = IndexMap::from([(key.to_string(), Entry { key: place, node })]);
-        node = Node { place: whole, kind: Kind::Map(map) };
+        let start = end - key.len();
+        let map = IndexMap::from([(key.to_string(), Entry { key: place(start..end), node })]);
+        node = Node { place: place(start..source.text.len()), kind: Kind::Map(map) };
+        end = start - 1;
     }
-    Ok(node)
+    Some(node)
 }
 
 #[cfg(test)]

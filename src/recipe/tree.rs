@@ -9,11 +9,11 @@ use serde_yaml::{Mapping, Value};
 /// A text that values come from.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Source {
-    /// What it is called in messages: a shipped recipe's name, a file's path, a link, or `--set`.
+    /// What it is called in messages: a shipped recipe's name, a file's path or a link.
     pub name: String,
     /// All of it.
     pub text: String,
-    /// Whether its lines have numbers that mean something to a reader.
+    /// Whether it has lines, and is no `--set FIELD=VALUE`, which names itself.
     pub has_lines: bool,
 }
 
@@ -31,10 +31,15 @@ impl Place {
     pub fn short(&self) -> String {
         let Source { name, text, has_lines } = self.source.as_ref();
         if !has_lines {
-            return format!("{name} {text}");
+            return text.clone();
         }
         let line = text[..self.bytes.start].matches('\n').count() + 1;
         format!("{name}:{line}")
+    }
+
+    /// The same in another text, in which its own begins at the byte `at`.
+    pub(super) fn moved(&self, source: &Arc<Source>, at: usize) -> Self {
+        Self { source: Arc::clone(source), bytes: self.bytes.start + at..self.bytes.end + at }
     }
 }
 
@@ -78,6 +83,11 @@ impl Node {
         if let Kind::Scalar(value) = &self.kind { value.as_str() } else { None }
     }
 
+    /// It as it is written.
+    pub fn written(&self) -> &str {
+        &self.place.source.text[self.place.bytes.clone()]
+    }
+
     /// The value of one of its fields.
     pub fn get(&self, field: &str) -> Option<&Self> {
         Some(&self.as_map()?.get(field)?.node)
@@ -96,20 +106,16 @@ impl Node {
     /// The same in another text, in which its own begins at the byte `at`.
     #[must_use]
     pub fn moved(self, source: &Arc<Source>, at: usize) -> Self {
-        let moved = |place: Place| Place {
-            source: Arc::clone(source),
-            bytes: place.bytes.start + at..place.bytes.end + at,
-        };
         let kind = match self.kind {
             Kind::Map(map) => {
                 let entry =
-                    |Entry { key, node }| Entry { key: moved(key), node: Self::moved(node, source, at) };
+                    |Entry { key, node }| Entry { key: key.moved(source, at), node: node.moved(source, at) };
                 Kind::Map(map.into_iter().map(|(name, it)| (name, entry(it))).collect())
             }
             Kind::List(items) => Kind::List(items.into_iter().map(|item| item.moved(source, at)).collect()),
             kind @ Kind::Scalar(_) => kind,
         };
-        Self { place: moved(self.place), kind }
+        Self { place: self.place.moved(source, at), kind }
     }
 
     /// The value without its places.

@@ -87,7 +87,7 @@ impl Recipe {
         rules.check(is_weight(loss.identity), "loss.identity", &loss.identity, WEIGHT);
         let cycles = loss.cycle == 0.0 || self.opposite_arrows().next().is_some();
         rules.check(cycles, "loss.cycle", &loss.cycle, "0, since no two generators are opposite");
-        let identity = loss.identity == 0.0 || loss.cycle > 0.0;
+        let identity = loss.identity == 0.0 || loss.cycle != 0.0;
         let expected = "0 where `loss.cycle` is 0, of which it is a fraction";
         rules.check(identity, "loss.identity", &loss.identity, expected);
         let optim = &self.optim;
@@ -253,7 +253,9 @@ impl Recipe {
                 format!("at least {least}, below which the discriminator of `{}` sees nothing", space.name());
             rules.check(data.size >= least, "data.size", &data.size, &expected);
         }
-        let load = data.load_size >= data.size && data.load_size <= 8192;
+        // Of a size that is wrong itself nothing follows.
+        let is_wrong = rules.broken.iter().any(|rule| rule.field == "data.size");
+        let load = is_wrong || data.load_size >= data.size && data.load_size <= 8192;
         rules.check(
             load,
             "data.load_size",

@@ -12,7 +12,7 @@ pub(super) fn found(node: &Node) -> String {
         Kind::List(_) => "a list".into(),
         Kind::Scalar(Value::Null) => "nothing".into(),
         Kind::Scalar(Value::String(text)) => format!("the text `{text}`"),
-        Kind::Scalar(Value::Number(number)) => format!("the number `{number}`"),
+        Kind::Scalar(Value::Number(_)) => format!("the number `{}`", node.written()),
         Kind::Scalar(Value::Bool(value)) => format!("`{value}`"),
         Kind::Scalar(_) => "something else".into(),
     }
@@ -40,7 +40,7 @@ pub fn did_you_mean(given: &str, known: &[&str]) -> String {
     likely(given, known).map_or_else(String::new, |best| format!("; did you mean `{best}`?"))
 }
 
-/// The spelling in YAML of what is a number or a truth value to a reader, such as `1_000`.
+/// How to write in YAML what is a number or a truth value to a reader, such as `1_000`.
 pub(super) fn intended(node: &Node, wanted: &str) -> Option<String> {
     let Kind::Scalar(value) = &node.kind else { return None };
     let text = match value {
@@ -48,29 +48,53 @@ pub(super) fn intended(node: &Node, wanted: &str) -> Option<String> {
         Value::Number(number) => number.to_string(),
         _ => return None,
     };
+    if wanted == "a section of fields" {
+        let (field, value) = text.split_once(':')?;
+        return Some(format!("write `{field}: {value}`, with a space"));
+    }
     if wanted == "a text" {
-        return Some(format!("\"{text}\""));
+        return Some(format!("write `\"{}\"`", node.written()));
     }
-    if wanted == "`true` or `false`" {
-        return match text.as_str() {
-            "yes" | "on" | "y" | "1" | "true" => Some("true".into()),
-            "no" | "off" | "n" | "0" | "false" => Some("false".into()),
-            _ => None,
-        };
+    let meant = if wanted == "`true` or `false`" { truth(&text)? } else { number(&text, wanted)? };
+    let written = node.written();
+    Some(if !value.is_string() {
+        format!("write `{meant}`")
+    } else if written.starts_with(['"', '\'']) {
+        format!("write `{meant}`, without quotes")
+    } else {
+        format!("write `{meant}`: YAML reads `{written}` as a text")
+    })
+}
+
+fn truth(text: &str) -> Option<String> {
+    match text {
+        "yes" | "on" | "y" | "1" | "true" => Some("true".into()),
+        "no" | "off" | "n" | "0" | "false" => Some("false".into()),
+        _ => None,
     }
-    let number: f64 = without_separators(&text)?.parse().ok()?;
+}
+
+fn number(text: &str, wanted: &str) -> Option<String> {
+    let plain = without_separators(text)?;
+    let number: f64 = plain.parse().ok()?;
     let whole = number.fract() == 0.0 && number.abs() < 1e15;
     match wanted {
-        // A comma may be a decimal point.
-        "a number" if number.is_finite() && !text.contains(',') => Some(number.to_string()),
+        // A comma before three digits may be a decimal point too.
+        "a number" if number.is_finite() && !(text.contains(',') && plain.len() < text.len()) => Some(plain),
         "a whole number" if whole => Some(number.to_string()),
         "a whole number from 0" if whole && number >= 0.0 => Some(number.to_string()),
         _ => None,
     }
 }
 
-/// The digits of a number whose groups are kept apart.
+/// The digits of a number whose groups are kept apart, with a point where it has a decimal comma.
 fn without_separators(text: &str) -> Option<String> {
+    if let Some((whole, part)) = text.split_once(',')
+        && (part.len() != 3 || matches!(whole, "0" | "-0"))
+        && !part.contains([',', '.'])
+    {
+        return Some(format!("{whole}.{part}"));
+    }
     let thousands = text.split(',').skip(1).all(|group| group.len() == 3);
     thousands.then(|| text.replace(['_', ',', '\'', ' '], ""))
 }

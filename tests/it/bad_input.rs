@@ -62,7 +62,8 @@ fn training_on_what_cannot_be_trained_on_is_refused() {
     refused(root, &["train", x], &["needs 2 folder(s)", "1 given"]);
     refused(root, &["train", x, y, "-r", "cyclgan"], &["no recipe `cyclgan`", "did you mean `cyclegan`?"]);
     refused(root, &["train", x, y, "--set", "train.bach=2"], &["train.bach", "did you mean `batch`?"]);
-    let many = ["| train.batch=many", "a whole number", "the text `many`", "\nhint: `translate recipe show"];
+    let many =
+        ["| --set train.batch=many", "a whole number", "the text `many`", "\nhint: `translate recipe show"];
     let text = refused(root, &["train", x, y, "--set", "train.batch=many"], &many);
     assert!(!text.contains("usize"), "{text}");
     std::fs::write(

@@ -40,13 +40,15 @@ fn mistakes_name_the_field_the_value_and_the_next_step() {
     assert_eq!(
         message(&["data.flip=false", "train.batch=many", "train.seed=3"]),
         "`train.batch` is the text `many`; expected a whole number from 0
- --> --set:1:13
   |
-1 | train.batch=many
-  |             ^^^^
+1 | --set train.batch=many
+  |                   ^^^^
 hint: `translate recipe show cyclegan --resolved` is a complete recipe to compare with"
     );
-    assert!(message(&["generators.x_to_y.net.blocks=1_0"]).ends_with("^^^\nhint: write `10`"));
+    assert!(
+        message(&["generators.x_to_y.net.blocks=1_0"])
+            .ends_with("^^^\nhint: write `10`: YAML reads `1_0` as a text")
+    );
     assert!(
         message(&["train.batch=0"]).contains("`train.batch` is `0`; expected 1 to 4096 at `data.size` 256")
     );
@@ -143,12 +145,12 @@ fn a_value_of_another_kind_is_told_in_plain_words() {
         "model.precision=16",
     ] {
         let text = message(&[set]);
-        assert!(text.contains(&format!("1 | {set}\n")) && text.contains("\nhint: "), "{text}");
+        assert!(text.contains(&format!("1 | --set {set}\n")) && text.contains("\nhint: "), "{text}");
         let said = text.split("\nhint").next().unwrap_or_default().to_lowercase();
         assert!(jargon.iter().all(|word| !said.contains(word)), "{text}");
     }
     assert!(message(&["train.images=9999999999999999999999"]).contains("from 0 to 9223372036854775807"));
-    assert!(message(&["train.images=1_000"]).ends_with("hint: write `1000`"));
+    assert!(message(&["train.images=1_000"]).ends_with("hint: write `1000`: YAML reads `1_000` as a text"));
     let yaml = Origin::named("cyclegan").unwrap().into_text().replace("pool: 50", "pool: 5_0");
     let text = from_yaml("mine.yaml", &yaml, &["train.seed=1".to_string()]).unwrap_err().to_string();
     assert_eq!(
@@ -158,7 +160,7 @@ fn a_value_of_another_kind_is_told_in_plain_words() {
    |
 14 | loss: { adversarial: { kind: lsgan }, cycle: 10, identity: 0.5, pool: 5_0 }
    |                                                                       ^^^
-hint: write `50`"
+hint: write `50`: YAML reads `5_0` as a text"
     );
 }
 
