@@ -22,3 +22,4 @@ mod sharing;
 mod shipped;
 mod step;
 mod theory;
+mod wrong_recipes;
