@@ -46,3 +46,17 @@ presets![
     "text-gan-transformer",
     "text-gan-transformer-tiny",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_opens_with_its_data_and_how_long_it_takes() {
+        for Preset { name, yaml } in PRESETS {
+            let opening: String = yaml.lines().take_while(|line| line.starts_with('#')).collect();
+            assert!(opening.contains("Data: "), "{name}");
+            assert!(["minute", "hour", "day", "week"].iter().any(|unit| opening.contains(unit)), "{name}");
+        }
+    }
+}
