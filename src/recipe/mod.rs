@@ -15,6 +15,8 @@ mod parents;
 mod parse;
 mod presets;
 mod problem;
+#[cfg(test)]
+mod properties;
 mod rename;
 mod resolve;
 mod schema;

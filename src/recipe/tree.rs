@@ -148,7 +148,7 @@ impl Node {
 /// `over` laid over `base`: maps are merged deep; lists and single values replace; a section whose `kind` changes replaces
 /// the one before, as the other fields are those of the kind before; and `null` takes away what is there.
 ///
-/// Associative as long as no `kind` changes and nothing is `null`.
+/// Associative as long as no `kind` changes, nothing is `null` and what is a section stays one.
 pub fn lay(base: Node, over: Node) -> Node {
     let place = over.place.clone();
     match (base.kind, over.kind) {
