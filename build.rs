@@ -1,10 +1,13 @@
-//! Compiles the one C++ file of `src/torch/` against libtorch's headers and tells the linker where libtorch is.
+//! Compiles the C++ files of `src/torch/` against libtorch's headers and tells the linker where libtorch is.
 
 use std::env;
 use std::path::PathBuf;
 
 fn main() {
-    println!("cargo:rerun-if-changed=src/torch/shim.cpp");
+    let sources = ["src/torch/shim.cpp", "src/torch/program.cpp"];
+    for source in sources {
+        println!("cargo:rerun-if-changed={source}");
+    }
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     // torch-sys publishes the folder it linked against; links metadata reaches direct dependents only.
     let lib = PathBuf::from(env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch is"));
@@ -20,6 +23,6 @@ fn main() {
         .warnings(false)
         .include(root.join("include"))
         .include(root.join("include/torch/csrc/api/include"))
-        .file("src/torch/shim.cpp")
+        .files(sources)
         .compile("translate_shim");
 }

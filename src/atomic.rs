@@ -32,6 +32,23 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     persist(file, path)
 }
 
+/// As [`write_durably`], where `check` is asked first about the complete file, which still has a hidden name then. Gives
+/// what it answers.
+///
+/// # Errors
+/// The file system's, or those of `check`; what was there is untouched then, and nothing is left behind.
+pub fn write_checked<T, E: From<io::Error>>(
+    path: &Path,
+    bytes: &[u8],
+    check: impl FnOnce(&Path) -> Result<T, E>,
+) -> Result<T, E> {
+    let file = filled(path, bytes)?;
+    file.as_file().sync_all()?;
+    let answer = check(file.path())?;
+    persist(file, path)?;
+    Ok(answer)
+}
+
 /// Finds out whether files can be made in `folder` by making one, which is gone at once: permissions alone do not tell.
 ///
 /// # Errors
@@ -94,6 +111,18 @@ mod tests {
             .collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn a_file_that_fails_its_check_replaces_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        write(&path, b"old").unwrap();
+        let refuse = |hidden: &Path| Err::<(), _>(io::Error::other(fs::read_to_string(hidden).unwrap()));
+        assert_eq!(write_checked(&path, b"bad", refuse).unwrap_err().to_string(), "bad");
+        assert_eq!((fs::read(&path).unwrap(), names(folder.path())), (b"old".to_vec(), vec!["a".into()]));
+        assert_eq!(write_checked(&path, b"new", |_| Ok::<_, io::Error>(7)).unwrap(), 7);
+        assert_eq!((fs::read(&path).unwrap(), names(folder.path())), (b"new".to_vec(), vec!["a".into()]));
     }
 
     #[test]

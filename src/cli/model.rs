@@ -1,19 +1,24 @@
-//! `translate model`: model files from elsewhere.
+//! `translate model`: model files from elsewhere, and generators for elsewhere.
 
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
+use tch::Device;
 
 use super::progress::tell;
 use super::{Failure, print};
 use crate::atomic;
+use crate::data::condition::Known;
+use crate::model::export::{Checked, Format, Subject, export};
 use crate::model::import::{Imported, Request, import};
-use crate::model::{Notes, card, save, set_notes};
+use crate::model::{self, Notes, card, save, set_notes};
+use crate::words::quoted;
 
-/// Look at models, import those of other programs
+/// Look at models, import and export them
 #[derive(Debug, Parser)]
-#[command(after_help = "Example:
-  translate model import latest_net_G_A.pth --inverse latest_net_G_B.pth --from photo --to anime -o model.safetensors")]
+#[command(after_help = "Examples:
+  translate model import latest_net_G_A.pth --inverse latest_net_G_B.pth --from photo --to anime -o model.safetensors
+  translate model export model.safetensors --format torchscript --to anime -o anime.pt")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -23,6 +28,7 @@ pub struct Args {
 enum Command {
     Show(ShowArgs),
     Import(ImportArgs),
+    Export(ExportArgs),
 }
 
 /// What a model file says of itself
@@ -76,11 +82,40 @@ struct ImportArgs {
     overwrite: bool,
 }
 
+/// Write a generator in a form that other programs take
+///
+/// It takes and gives RGB images in [-1, 1], float32 `[batch, 3, height, width]`, of any batch, height and width that the
+/// network allows.
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:
+  translate model export models/portraits.safetensors --format torchscript -o anime.pt
+  translate model export models/photos-anime --format torchscript --to photos -o photos.pt")]
+struct ExportArgs {
+    /// A run folder or a model file
+    model: PathBuf,
+    /// The form to write
+    #[arg(long, value_enum)]
+    format: Format,
+    /// The domain that the generator writes; by default the second folder's
+    #[arg(long, value_name = "DOMAIN")]
+    to: Option<String>,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Do not run what was written beside the model
+    #[arg(long)]
+    no_check: bool,
+    /// Write over a file that exists
+    #[arg(long)]
+    overwrite: bool,
+}
+
 /// Runs the command.
 pub fn run(args: &Args) -> Result<u8, Failure> {
     match &args.command {
         Command::Show(args) => run_show(args),
         Command::Import(args) => run_import(args),
+        Command::Export(args) => run_export(args),
     }
 }
 
@@ -103,7 +138,7 @@ fn run_show(args: &ShowArgs) -> Result<u8, Failure> {
 }
 
 fn run_import(args: &ImportArgs) -> Result<u8, Failure> {
-    check_output(&args.output, args.overwrite)?;
+    check_output(&args.output, &["safetensors"], args.overwrite)?;
     let (forward, inverse) = (args.checkpoint.as_path(), args.inverse.as_deref());
     let imported = import(&Request { forward, inverse, from: &args.from, to: &args.to })?;
     let Imported { graph, recipe, about } = &imported;
@@ -119,15 +154,52 @@ fn run_import(args: &ImportArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Found out before the work rather than after it.
-fn check_output(output: &Path, overwrite: bool) -> Result<(), Failure> {
+fn run_export(args: &ExportArgs) -> Result<u8, Failure> {
+    check_output(&args.output, args.format.extensions(), args.overwrite)?;
+    let model = model::open(&args.model, Device::Cpu)?;
+    let subject = model.subject(args.to.as_deref())?;
+    let checked = export(&subject, args.format, &args.output, !args.no_check)?;
+    match subject.from() {
+        Some(from) => print(format!("{from} to {}: {}", subject.to(), describe_sides(&subject))),
+        None => print(format!("{} from noise: `noise` is [batch, numbers], normal", subject.to())),
+    }
+    if let Some(Known::Classes(names)) = subject.known() {
+        let classes: Vec<String> =
+            names.iter().enumerate().map(|(i, name)| format!("{i} `{name}`")).collect();
+        print(format!("`label` is [batch], int64: {}", classes.join(", ")));
+    }
+    let name = args.format.name();
+    print(match checked {
+        Checked::Differs(0.0) => "checked: its outputs on random inputs of 3 shapes are the model's".into(),
+        Checked::Differs(difference) => {
+            format!(
+                "checked: its outputs on random inputs of 3 shapes differ from the model's by at most {difference:.1e}"
+            )
+        }
+        Checked::Not(why) => format!("not checked: {why}"),
+    });
+    print(format!("exported as {name} into `{}`", args.output.display()));
+    Ok(0)
+}
+
+/// What sizes the network takes.
+fn describe_sides(subject: &Subject<'_>) -> String {
+    let net = subject.config();
+    let (stride, least) = (net.stride(), net.least_size());
+    format!("RGB in [-1, 1], height and width are multiples of {stride} from {least}")
+}
+
+/// Found out before the work rather than after it. `extensions` are how the name can end.
+fn check_output(output: &Path, extensions: &[&str], overwrite: bool) -> Result<(), Failure> {
     let name = output.display();
-    if output.extension().is_none_or(|extension| extension != "safetensors") {
-        Err(anyhow::anyhow!("`-o {name}`: expected a name that ends in `.safetensors`"))?;
+    if !extensions.iter().any(|known| output.extension().is_some_and(|extension| extension == *known)) {
+        let known = quoted(extensions.iter().map(|extension| format!(".{extension}")), " or ");
+        Err(anyhow::anyhow!("`-o {name}`: expected a name that ends in {known}"))?;
     }
     if output.is_dir() {
         Err(anyhow::anyhow!(
-            "`-o {name}` is a folder; expected a file\nhint: `-o {name}/model.safetensors`"
+            "`-o {name}` is a folder; expected a file\nhint: `-o {name}/model.{}`",
+            extensions[0]
         ))?;
     }
     if output.exists() && !overwrite {

@@ -1,6 +1,7 @@
 //! The shareable model file: generators, recipe, domain names and a training summary in one `model.safetensors`.
 
 mod card;
+pub mod export;
 pub mod import;
 mod sampler;
 mod translator;

@@ -9,6 +9,7 @@ use tch::{Kind, Tensor};
 
 use super::dcgan::{channels, join, levels};
 use super::layers::{Conv, Judged, Linear, Net, Norm, NormLayer, Projection, Window, norm};
+use super::upsample::nearest;
 
 const SAME: Window = Window { kernel: 3, stride: 1, padding: 1 };
 const POINT: Window = Window { kernel: 1, stride: 1, padding: 0 };
@@ -78,11 +79,9 @@ impl Up {
     }
 
     fn forward(&self, xs: &Tensor, train: bool) -> Tensor {
-        let (_, _, height, width) = xs.size4().unwrap_or_default();
-        let double = |xs: &Tensor| xs.upsample_nearest2d([2 * height, 2 * width], None, None);
-        let ys = self.convs[0].forward(&double(&self.norms[0].forward(xs, train).relu()));
+        let ys = self.convs[0].forward(&nearest(&self.norms[0].forward(xs, train).relu()));
         let ys = self.convs[1].forward(&self.norms[1].forward(&ys, train).relu());
-        ys + self.shortcut.forward(&double(xs))
+        ys + self.shortcut.forward(&nearest(xs))
     }
 }
 

@@ -33,6 +33,12 @@ impl Upsample {
     }
 }
 
+/// Every pixel four times: `[batch, channels, height, width]` to `[batch, channels, 2·height, 2·width]`. By a factor, not
+/// to a size, so that a traced network takes any.
+pub(super) fn nearest(xs: &Tensor) -> Tensor {
+    xs.upsample_nearest2d_vec(None::<Vec<i64>>, [2.0, 2.0])
+}
+
 /// A built doubling.
 #[derive(Debug)]
 pub(super) enum Up {
@@ -72,10 +78,7 @@ impl Up {
     pub(super) fn forward(&self, xs: &Tensor) -> Tensor {
         match self {
             Self::Transpose(layer) => layer.forward(xs),
-            Self::Resize(layer) => {
-                let (_, _, height, width) = xs.size4().unwrap_or_default();
-                layer.forward(&reflect(&xs.upsample_nearest2d([2 * height, 2 * width], None, None), 1))
-            }
+            Self::Resize(layer) => layer.forward(&reflect(&nearest(xs), 1)),
             Self::Blur(blur, layer) => layer.forward(&blur.forward(xs)),
         }
     }

@@ -1,16 +1,19 @@
-//! What libtorch has and tch does not bind (`shim.cpp`, with the safe side here), the one place where a libtorch failure
+//! What libtorch has and tch does not bind (`shim.cpp`, and `program.cpp` for networks as programs; each with its safe
+//! side), the one place where a libtorch failure
 //! inside plain tch calls becomes an error (`guard`), when its CUDA half is loaded (`cuda`), and how the memory it frees
 //! is kept (`memory`).
 
 mod cuda;
 mod guard;
 mod memory;
+mod program;
 mod shim;
 pub mod store;
 
 pub use cuda::{NoCuda, load_cuda};
 pub use guard::{TorchError, guard};
 pub use memory::keep_freed_memory;
+pub use program::{Program, pickle};
 pub use shim::{AdamRates, fused_adam, leaky_relu, version};
 
 /// The folder of the libtorch that the program was built against.

@@ -24,7 +24,7 @@ unsafe extern "C" {
 }
 
 /// Takes over the message of a failed call.
-fn checked(message: *mut c_char) -> Result<(), TchError> {
+pub(super) fn checked(message: *mut c_char) -> Result<(), TchError> {
     if message.is_null() {
         return Ok(());
     }
@@ -35,7 +35,7 @@ fn checked(message: *mut c_char) -> Result<(), TchError> {
     Err(TchError::Torch(text))
 }
 
-fn pointers(tensors: &[Tensor]) -> Vec<*mut C_tensor> {
+pub(super) fn pointers(tensors: &[Tensor]) -> Vec<*mut C_tensor> {
     tensors.iter().map(|tensor| tensor.as_ptr().cast_mut()).collect()
 }
 

@@ -5,6 +5,7 @@
 mod bad_input;
 mod drawing;
 mod encoders;
+mod export;
 mod fidelity;
 mod import;
 mod interrupt;

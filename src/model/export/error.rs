@@ -1,0 +1,73 @@
+//! Why a generator cannot be exported.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::check::LARGEST;
+use crate::torch::TorchError;
+
+/// Why a generator cannot be exported. Each message names what was found, what was expected, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// A network that is told captions.
+    #[error(
+        "`{format}` cannot hold a generator that reads captions: a traced network takes captions of one length and \
+         vocabulary only\nhint: `--format safetensors` holds its weights"
+    )]
+    Captions {
+        /// The format.
+        format: &'static str,
+    },
+    /// The file system's.
+    #[error("cannot write `{path}`: {source}\nhint: check the permissions and the space left there")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What was written cannot be run.
+    #[error(
+        "`{path}` was not written, as its check failed: {reason}; expected a file that runs\nhint: `--no-check` writes it \
+         unchecked"
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What its runtime says.
+        reason: String,
+    },
+    /// What was written computes something else.
+    #[error(
+        "`{path}` was not written, as its outputs differ by {difference:.1e} from the model's; expected at most {LARGEST:.0e}\n\
+         hint: `--no-check` writes it all the same"
+    )]
+    Differs {
+        /// The file.
+        path: PathBuf,
+        /// The largest difference of outputs in [-1, 1].
+        difference: f64,
+    },
+    /// libtorch's.
+    #[error(transparent)]
+    Torch(#[from] TorchError),
+}
+
+impl From<io::Error> for ExportError {
+    /// The path is put in by [`ExportError::at`].
+    fn from(source: io::Error) -> Self {
+        Self::Write { path: PathBuf::new(), source }
+    }
+}
+
+impl ExportError {
+    /// The error of writing `output`, which has a hidden name until it is complete.
+    pub(super) fn at(mut self, output: &Path) -> Self {
+        if let Self::Write { path, .. } | Self::Unreadable { path, .. } | Self::Differs { path, .. } =
+            &mut self
+        {
+            *path = output.into();
+        }
+        self
+    }
+}
