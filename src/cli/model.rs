@@ -89,7 +89,8 @@ struct ImportArgs {
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   translate model export models/portraits.safetensors --format torchscript -o anime.pt
-  translate model export models/photos-anime --format torchscript --to photos -o photos.pt")]
+  translate model export models/photos-anime --format torchscript --to photos -o photos.pt
+  translate model export models/photos-anime --format pth -o latest_net_G.pth")]
 struct ExportArgs {
     /// A run folder or a model file
     model: PathBuf,
@@ -179,6 +180,9 @@ fn run_export(args: &ExportArgs) -> Result<u8, Failure> {
         Checked::Not(why) => format!("not checked: {why}"),
     });
     print(format!("exported as {name} into `{}`", args.output.display()));
+    if let (Format::Pth, Some(options)) = (args.format, subject.reference_options()) {
+        tell(format_args!("next: the PyTorch CycleGAN's `test.py` takes it with `{options}`"));
+    }
     Ok(0)
 }
 

@@ -116,12 +116,7 @@ fn bytes(path: &Path, name: &str, tensor: &Tensor) -> Result<Bytes, StoreError> 
 /// # Errors
 /// The file cannot be written, or a tensor is of a kind that is not stored.
 pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: Metadata) -> Result<(), StoreError> {
-    let views = tensors
-        .iter()
-        .map(|(name, tensor)| Ok((name.clone(), bytes(path, name, tensor)?)))
-        .collect::<Result<Vec<_>, StoreError>>()?;
-    let data = safetensors::serialize(views, Some(metadata)).map_err(|error| no_format(path, &error))?;
-    save(path, &data)
+    save(path, &to_bytes(path, tensors, metadata)?)
 }
 
 /// Reads the metadata of `path`.
@@ -161,6 +156,22 @@ fn save(path: &Path, data: &[u8]) -> Result<(), StoreError> {
 
 fn no_format(path: &Path, error: &safetensors::SafeTensorError) -> StoreError {
     StoreError::Format { path: path.into(), reason: error.to_string() }
+}
+
+/// The bytes of such a file, which is called `path` in messages.
+///
+/// # Errors
+/// A tensor is of a kind that is not stored.
+pub fn to_bytes(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    metadata: Metadata,
+) -> Result<Vec<u8>, StoreError> {
+    let views = tensors
+        .iter()
+        .map(|(name, tensor)| Ok((name.clone(), bytes(path, name, tensor)?)))
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    safetensors::serialize(views, Some(metadata)).map_err(|error| no_format(path, &error))
 }
 
 /// Reads every tensor of `path` to the CPU.

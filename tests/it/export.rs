@@ -1,5 +1,6 @@
 //! `translate model export`: every generator in every form beside itself, and what is refused.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -7,11 +8,13 @@ use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 use translate::data::condition::{Conditions, Known, Vocabulary};
 use translate::model::export::{Checked, Format, export};
+use translate::model::import::{Request, import};
 use translate::model::{Domains, Model, Training};
 use translate::nets::Graph;
 use translate::recipe::{Space, resolve};
 
 use crate::bad_input::refused;
+use crate::python;
 
 /// Of outputs in [-1, 1].
 const TOLERANCE: f64 = 1e-4;
@@ -146,6 +149,111 @@ fn every_generator_as_torchscript_computes_the_same_on_three_shapes() {
     }
 }
 
+#[test]
+fn every_generator_s_weights_are_read_back_from_safetensors() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, model) in models() {
+        let file = folder.path().join("a.safetensors");
+        let difference = difference(&name, &model, Format::Safetensors, &file);
+        assert!(difference < f64::EPSILON, "{name}: {difference:e}");
+    }
+}
+
+/// Sets all biases but the last one's to 0, as an imported model has them where the reference has none.
+fn without_biases(model: &Model) {
+    let is_changed = |name: &str| {
+        let [.., layer, last] = name.split('.').collect::<Vec<_>>()[..] else { return false };
+        last == "bias" && layer != "19"
+    };
+    tch::no_grad(|| {
+        for (_, mut bias) in model.graph.tensors().into_iter().filter(|(name, _)| is_changed(name)) {
+            let _ = bias.zero_();
+        }
+    });
+}
+
+/// Models of networks that the reference has.
+fn of_the_reference() -> Vec<(&'static str, Value, Model)> {
+    let names = ["resnet", "resnet_batch_dropout", "resnet_blur", "unet", "unet_instance_dropout", "mobile"];
+    let mut known: Vec<_> = translators()
+        .into_iter()
+        .filter(|(name, _)| names.contains(name) || ["mobile_uneven", "resnet_none"].contains(name))
+        .map(|(name, net)| (name, net.clone(), translator(&net)))
+        .collect();
+    known.iter().filter(|(name, ..)| *name == "resnet_none").for_each(|(.., model)| without_biases(model));
+    known.sort_by_key(|(name, ..)| *name);
+    known
+}
+
+/// As the reference would load it: without running what is in it, and strictly.
+#[test]
+fn pytorch_loads_pth_strictly_and_computes_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cases = Vec::new();
+    for (name, net, model) in of_the_reference() {
+        let file = |kind: &str| folder.path().join(format!("{name}.{kind}"));
+        assert!(difference(name, &model, Format::Pth, &file("pth")) < f64::EPSILON, "{name}");
+        difference(name, &model, Format::Safetensors, &file("safetensors"));
+        let side = if name.starts_with("unet") { 64 } else { 24 };
+        let x = Tensor::rand([2, 3, side, 2 * side], (Kind::Float, Device::Cpu)) * 2 - 1;
+        let generator = &model.graph.generators["x_to_y"].net;
+        let y = tch::no_grad(|| generator.forward(&x, false));
+        Tensor::write_npz(&[("x", x), ("y", y)], file("npz")).unwrap();
+        cases.push(json!({ "case": name, "net": net }));
+    }
+    assert_eq!(cases.len(), 8);
+    std::fs::write(folder.path().join("cases.json"), Value::from(cases).to_string()).unwrap();
+    let Some(python) = python::interpreter() else { return };
+    let said = python::run(&python, "exported.py", folder.path()).unwrap();
+    let differences: HashMap<String, f64> = serde_json::from_str(&said).unwrap();
+    println!("{differences:?}");
+    assert_eq!(differences.len(), 8);
+    for (name, difference) in differences {
+        assert!(difference < 1e-5, "{name}: {difference:e}");
+    }
+}
+
+#[test]
+fn pth_of_a_network_that_the_reference_does_not_have_names_the_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.pth");
+    let mut refused = 0;
+    for (name, model) in models() {
+        let field = match name.as_str() {
+            "resnet_untracked" | "unet_untracked_resize" => "norm: batch-untracked",
+            "resnet_none" => "norm: none",
+            "resnet_resize_skip" => "skip: true",
+            "unet_none_blur" => "upsample: blur",
+            name if name.starts_with("dcgan") => "kind: dcgan",
+            name if name.starts_with("residual") => "kind: residual",
+            _ => continue,
+        };
+        let error = export(&model.subject(None).unwrap(), Format::Pth, &file, true).unwrap_err().to_string();
+        assert!(error.contains(&format!("no generator with `{field}`: ")), "{name}: {error}");
+        assert!(error.contains("\nhint: `--format safetensors`") && !file.exists(), "{error}");
+        refused += 1;
+    }
+    assert_eq!(refused, 13);
+    let few = translator(&json!({ "kind": "unet", "width": 8, "downs": 4 }));
+    let error = export(&few.subject(None).unwrap(), Format::Pth, &file, true).unwrap_err().to_string();
+    assert!(error.contains("`downs: 4`: its U-Net has at least 5 halvings"), "{error}");
+}
+
+/// What `pth` writes is what `model import` reads.
+#[test]
+fn an_exported_generator_can_be_imported() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.pth");
+    for (name, _, model) in of_the_reference() {
+        difference(name, &model, Format::Pth, &file);
+        let again = import(&Request { forward: &file, inverse: None, from: "a", to: "b" }).unwrap();
+        for (name, tensor) in again.graph.tensors() {
+            let before = model.graph.tensors().into_iter().find(|(before, _)| *before == name);
+            assert_eq!(tensor, before.unwrap().1, "{name}");
+        }
+    }
+}
+
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/portraits.safetensors");
 
 #[test]
@@ -158,6 +266,7 @@ fn arguments_that_make_no_file_are_refused() {
     ask("torchscript", &["-o", "@a.pth"], &["`-o a.pth`", "ends in `.pt` or `.ts`"]);
     ask("torchscript", &["-o", "@none/a.pt"], &["cannot write", "a folder that exists"]);
     ask("torchscript", &["-o", "@a.pt", "--to", "anim"], &["makes no `anim`", "did you mean `anime`?"]);
+    ask("pth", &["-o", "@a.pth"], &["`--format pth` is for the PyTorch CycleGAN", "`skip: true`"]);
     ask("torchscrip", &["-o", "@a.pt"], &["torchscript"]);
     std::fs::write(root.join("a.pt"), "mine").unwrap();
     ask("torchscript", &["-o", "@a.pt"], &["`a.pt` exists", "`--overwrite` it"]);

@@ -22,26 +22,36 @@ pub fn arrays(file: &Path) -> HashMap<String, Tensor> {
     Tensor::read_npz(file).unwrap_or_else(|error| panic!("{}: {error}", file.display())).into_iter().collect()
 }
 
-fn compute() -> Result<Option<PathBuf>, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = root.join(".venv/bin/python");
-    if !python.exists() {
-        assert!(std::env::var_os("CI").is_none(), "no comparison without `{}`", python.display());
-        // Not `eprintln!`, which the test runner hides where a test passes.
-        let mut stderr = std::io::stderr();
-        let _ = writeln!(
-            stderr,
-            "skipped: comparisons: no `{}` (`make setup` without LIBTORCH makes it)",
-            python.display()
-        );
-        return Ok(None);
+/// The environment's interpreter. `None`, with a line that says so, where there is none; that is a failure in CI.
+pub fn interpreter() -> Option<PathBuf> {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    if python.exists() {
+        return Some(python);
     }
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("parity");
-    let script = root.join("tests/parity/main.py");
-    let output = Command::new(&python).arg("-B").arg(script).arg(&folder).output().unwrap();
+    assert!(std::env::var_os("CI").is_none(), "no comparison without `{}`", python.display());
+    skip(&format!("no `{}` (`make setup` without LIBTORCH makes it)", python.display()));
+    None
+}
+
+/// Says that comparisons are left out.
+pub fn skip(why: &str) {
+    // Not `eprintln!`, which the test runner hides where a test passes.
+    let _ = writeln!(std::io::stderr(), "skipped: comparisons: {why}");
+}
+
+/// What a script of `tests/parity` prints.
+pub fn run(python: &Path, script: &str, folder: &Path) -> Result<String, String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity").join(script);
+    let output = Command::new(python).arg("-B").arg(&script).arg(folder).output().unwrap();
     if output.status.success() {
-        Ok(Some(folder))
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
-        Err(format!("main.py failed: {}", String::from_utf8_lossy(&output.stderr)))
+        Err(format!("{} failed: {}", script.display(), String::from_utf8_lossy(&output.stderr)))
     }
+}
+
+fn compute() -> Result<Option<PathBuf>, String> {
+    let Some(python) = interpreter() else { return Ok(None) };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("parity");
+    run(&python, "main.py", &folder).map(|_| Some(folder))
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use tch::{CModule, Device, Tensor};
 
-use super::Format;
 use super::error::ExportError;
 use super::subject::{Subject, answer, cpu};
+use super::{Format, state_dict};
 use crate::torch::guard;
 
 /// The largest difference of outputs in [-1, 1] that rounding can make: an eighth of a step between two bytes.
@@ -29,6 +29,7 @@ pub(super) fn check(subject: &Subject<'_>, format: Format, file: &Path) -> Resul
     let inputs = subject.inputs();
     let answers = match format {
         Format::TorchScript => torchscript(file, &inputs),
+        Format::Safetensors | Format::Pth => state_dict(subject, format, file, &inputs),
     };
     let unreadable = |reason| ExportError::Unreadable { path: file.into(), reason };
     let answers = answers.map_err(unreadable)?;
@@ -51,7 +52,7 @@ pub(super) fn check(subject: &Subject<'_>, format: Format, file: &Path) -> Resul
     Ok(Checked::Differs(largest))
 }
 
-/// What the file makes of the inputs.
+/// What a program makes of the inputs.
 fn torchscript(file: &Path, inputs: &[Inputs]) -> Result<Vec<Tensor>, String> {
     let run = |program: &CModule, inputs: &Inputs| {
         let tensors: Vec<_> = inputs.iter().map(|(_, tensor)| tensor.shallow_clone()).collect();
@@ -60,6 +61,18 @@ fn torchscript(file: &Path, inputs: &[Inputs]) -> Result<Vec<Tensor>, String> {
     let answers = CModule::load_on_device(file, Device::Cpu)
         .and_then(|program| inputs.iter().map(|inputs| run(&program, inputs)).collect());
     answers.map_err(|error| error.to_string().lines().next().unwrap_or_default().to_string())
+}
+
+/// What a network with the file's weights makes of the inputs.
+fn state_dict(
+    subject: &Subject<'_>,
+    format: Format,
+    file: &Path,
+    inputs: &[Inputs],
+) -> Result<Vec<Tensor>, String> {
+    let graph = state_dict::rebuild(subject, &state_dict::read(format, file)?)?;
+    let net = &graph.generators[subject.name()].net;
+    inputs.iter().map(|inputs| answer(net, inputs).map_err(|error| error.to_string())).collect()
 }
 
 #[cfg(test)]
@@ -83,5 +96,10 @@ mod tests {
         let error = check(&anime, Format::TorchScript, &file).unwrap_err();
         assert!(matches!(error, ExportError::Unreadable { .. }), "{error}");
         assert!(error.to_string().lines().count() == 2, "{error}");
+
+        std::fs::write(&file, state_dict::safetensors(&anime, &file).unwrap()).unwrap();
+        assert_eq!(check(&anime, Format::Safetensors, &file).unwrap(), Checked::Differs(0.0));
+        let error = check(&photos, Format::Safetensors, &file).unwrap_err();
+        assert!(matches!(error, ExportError::Differs { difference, .. } if difference > 0.1), "{error}");
     }
 }

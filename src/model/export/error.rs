@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::check::LARGEST;
 use crate::torch::TorchError;
+use crate::torch::store::StoreError;
 
 /// Why a generator cannot be exported. Each message names what was found, what was expected, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,22 @@ pub enum ExportError {
         /// The format.
         format: &'static str,
     },
+    /// A network that the reference does not have.
+    #[error(
+        "`--format pth` is for the PyTorch CycleGAN, which has no generator with `{field}: {value}`: {expected}\nhint: \
+         `--format safetensors` holds the weights of any generator"
+    )]
+    NoReference {
+        /// The recipe's field, of the generator's `net`.
+        field: String,
+        /// Its value.
+        value: String,
+        /// What the reference has.
+        expected: &'static str,
+    },
+    /// Weights that are not stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The file system's.
     #[error("cannot write `{path}`: {source}\nhint: check the permissions and the space left there")]
     Write {

@@ -3,6 +3,7 @@
 
 mod check;
 mod error;
+mod state_dict;
 mod subject;
 mod torchscript;
 
@@ -22,6 +23,10 @@ pub enum Format {
     /// `PyTorch`'s programs, which need neither this program nor Python
     #[value(name = "torchscript")]
     TorchScript,
+    /// The weights alone
+    Safetensors,
+    /// The weights alone, as a state dict of the `PyTorch` `CycleGAN`
+    Pth,
 }
 
 impl Format {
@@ -29,6 +34,8 @@ impl Format {
     pub const fn name(self) -> &'static str {
         match self {
             Self::TorchScript => "torchscript",
+            Self::Safetensors => "safetensors",
+            Self::Pth => "pth",
         }
     }
 
@@ -36,6 +43,8 @@ impl Format {
     pub const fn extensions(self) -> &'static [&'static str] {
         match self {
             Self::TorchScript => &["pt", "ts", "torchscript"],
+            Self::Safetensors => &["safetensors"],
+            Self::Pth => &["pth"],
         }
     }
 }
@@ -53,6 +62,8 @@ pub fn export(
 ) -> Result<Checked, ExportError> {
     let bytes = match format {
         Format::TorchScript => torchscript::bytes(subject)?,
+        Format::Safetensors => state_dict::safetensors(subject, output)?,
+        Format::Pth => state_dict::pth(subject)?,
     };
     let check = |file: &Path| {
         if checked { check::check(subject, format, file) } else { Ok(Checked::Not("as asked".into())) }

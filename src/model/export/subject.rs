@@ -2,10 +2,11 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::state_dict;
 use crate::data::condition::Known;
 use crate::device;
 use crate::model::{Model, ModelError};
-use crate::nets::{GeneratorNode, Network};
+use crate::nets::{GeneratorNode, Graph, Network};
 use crate::recipe::{GeneratorNet, Space};
 use crate::torch::{TorchError, guard};
 
@@ -62,6 +63,22 @@ impl<'m> Subject<'m> {
     /// Its built network.
     pub(super) fn net(&self) -> &'m Network {
         &self.node.net
+    }
+
+    /// Its name in the recipe.
+    pub(super) fn name(&self) -> &'m str {
+        self.name
+    }
+
+    /// The recipe's networks anew, with weights of their own.
+    pub(super) fn rebuilt(&self) -> Result<Graph, TorchError> {
+        let Model { recipe, conditions, .. } = self.model;
+        guard(&cpu(), || Graph::build_generators(recipe, conditions, Device::Cpu))
+    }
+
+    /// Options by which the reference `PyTorch` `CycleGAN`'s `test.py` builds the network, where it can.
+    pub fn reference_options(&self) -> Option<String> {
+        state_dict::reference_options(self.config())
     }
 
     /// Shapes of images or noise to try it on. The first is what it is traced on.

@@ -11,6 +11,7 @@ use tch::{Kind, Tensor};
 
 use super::error::ImportError;
 use crate::panics::catch;
+use crate::words::natural;
 
 /// Larger than any generator that a recipe can have in use; the reference's has 45 MB.
 const MOST_BYTES: u64 = 4 << 30;
@@ -21,14 +22,14 @@ const LEGACY: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 
 
 /// A checkpoint's tensors, not yet read, in the order of their layers.
 #[derive(Debug)]
-pub(super) struct Checkpoint {
+pub(in crate::model) struct Checkpoint {
     /// The file.
     pub path: PathBuf,
     tensors: IndexMap<String, pytorch_reader::Tensor>,
 }
 
 /// Reads what tensors `path` holds: names without `module.`, and without what an old instance norm left.
-pub(super) fn read(path: &Path) -> Result<Checkpoint, ImportError> {
+pub(in crate::model) fn read(path: &Path) -> Result<Checkpoint, ImportError> {
     let (head, length) = head(path)?;
     if let Some((found, hint)) = other(&head, length) {
         return Err(ImportError::Other { path: path.into(), found: found.into(), hint: hint.into() });
@@ -173,11 +174,6 @@ fn without_leftovers(tensors: Tensors) -> Tensors {
         _ => true,
     };
     tensors.into_iter().filter(|(name, _)| stays(name)).collect()
-}
-
-/// Compares numbers in a name as numbers, so that `model.4` comes before `model.10`.
-fn natural(name: &str) -> Vec<(Option<u64>, &str)> {
-    name.split('.').map(|part| (part.parse().ok(), part)).collect()
 }
 
 impl Checkpoint {

@@ -3,7 +3,7 @@
 //! they are, `error` words what cannot be imported.
 
 mod architecture;
-mod checkpoint;
+pub(super) mod checkpoint;
 mod error;
 
 use std::path::Path;
