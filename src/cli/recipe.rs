@@ -1,7 +1,7 @@
 //! `translate recipe`: what is shipped, what a recipe comes to, and what is wrong with one.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -88,7 +88,9 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
             Ok(0)
         }
         Command::Show { recipe, .. } => {
-            print(Origin::named(recipe)?.into_text().trim_end());
+            let origin = Origin::named(recipe)?;
+            warn(origin.warning().as_ref());
+            print(origin.into_text().trim_end());
             Ok(0)
         }
         Command::New { name, from } => new(name, from),
@@ -150,10 +152,17 @@ fn show_origins(recipe: &str, sets: &[String]) -> Result<u8, Failure> {
 fn new(name: &Path, from: &str) -> Result<u8, Failure> {
     let path = if name.extension().is_none() { name.with_extension("yaml") } else { name.to_path_buf() };
     let shown = path.display();
-    let text = starter(from, &path)?;
+    let (text, warnings) = starter(from, &path)?;
     File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
-        anyhow!("cannot write `{shown}`: {error}\nhint: name a new file in a folder that you can write to")
+        if error.kind() == ErrorKind::AlreadyExists {
+            anyhow!("`{shown}` exists, and is left as it is\nhint: give the new recipe another name")
+        } else {
+            anyhow!(
+                "cannot write `{shown}`: {error}\nhint: name a new file in a folder that you can write to"
+            )
+        }
     })?;
+    warn(&warnings);
     tell(format_args!("wrote `{shown}`\nnext: change it, then `translate train X Y -r {shown} --dry-run`"));
     Ok(0)
 }
@@ -176,10 +185,14 @@ fn validate(recipes: &[String]) -> u8 {
 /// A recipe, once what is to be told of it is told.
 fn told(name: &str, sets: &[String]) -> Result<Resolved, RecipeError> {
     let resolved = resolve_fully(name, sets)?;
-    for warning in &resolved.warnings {
+    warn(&resolved.warnings);
+    Ok(resolved)
+}
+
+fn warn<'a>(warnings: impl IntoIterator<Item = &'a String>) {
+    for warning in warnings {
         tell(format_args!("warning: {warning}"));
     }
-    Ok(resolved)
 }
 
 fn rewrite(file: &Path) -> Result<u8, Failure> {
@@ -200,8 +213,14 @@ fn rewrite(file: &Path) -> Result<u8, Failure> {
 /// The recipe of a name, a file, a link, a run folder or a model file.
 fn any_recipe(name: &str) -> Result<Recipe, Failure> {
     let path = Path::new(name);
-    if path.is_dir() {
-        return Ok(resolve(&path.join("recipe.yaml").display().to_string(), &[])?);
+    // As everywhere, a shipped recipe's name is that before it is a folder's.
+    if path.is_dir() && PRESETS.iter().all(|preset| preset.name != name) {
+        let recipe = path.join("recipe.yaml");
+        if !recipe.is_file() {
+            let message = format!("`{name}` is no run folder: it has no `recipe.yaml`");
+            return Err(anyhow!("{message}\nhint: name a run, a model file or a recipe").into());
+        }
+        return Ok(resolve(&recipe.display().to_string(), &[])?);
     }
     if path.extension().is_some_and(|extension| extension == "safetensors") {
         return Ok(model::open(path, tch::Device::Cpu)?.recipe);

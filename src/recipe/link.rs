@@ -142,6 +142,9 @@ fn download(address: &str) -> Result<Vec<u8>, LinkError> {
         ureq::Error::Timeout(_) => {
             LinkError::Fetch { reason: format!("no whole answer in {} seconds", PATIENCE.as_secs()) }
         }
+        ureq::Error::RequireHttpsOnly(to) => {
+            LinkError::Fetch { reason: format!("it leads on to what is no https link, `{to}`") }
+        }
         error => LinkError::Fetch { reason: error.to_string() },
     };
     let mut response = agent.get(address).call().map_err(failed)?;

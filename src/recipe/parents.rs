@@ -8,7 +8,7 @@ use super::parse::parse;
 use super::presets::PRESETS;
 use super::problem::Problem;
 use super::rename::{RENAMED, rename};
-use super::resolve::{RecipeError, complete};
+use super::resolve::{RecipeError, Resolved, complete};
 use super::schema::FORMAT;
 use super::tree::{Kind, Node, Source, lay};
 use super::wording::{did_you_mean, likely};
@@ -88,6 +88,13 @@ impl Origin {
         Ok(Self { name: link.into(), text, home: Home::Nowhere, to_pin })
     }
 
+    /// What is to be told of where it is from: the hash to pin.
+    pub fn warning(&self) -> Option<String> {
+        let link = self.to_pin.as_ref()?;
+        let hint = format!("write it with the hash of what is there now: `{link}`");
+        Some(format!("what is behind a link can change\nhint: {hint}"))
+    }
+
     /// As written.
     pub fn into_text(self) -> String {
         self.text
@@ -164,11 +171,11 @@ fn unknown(name: &str) -> RecipeError {
     RecipeError::Unknown { name: name.into(), known: quoted(names, ", "), closest }
 }
 
-/// The text of a new recipe at `path` that extends `parent`.
+/// The text of a new recipe at `path` that extends `parent`, and what is to be told of that one.
 ///
 /// # Errors
 /// There is no such parent, or it is not valid.
-pub fn starter(parent: &str, path: &Path) -> Result<String, RecipeError> {
+pub fn starter(parent: &str, path: &Path) -> Result<(String, Vec<String>), RecipeError> {
     let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
     let about = "one line on what this is for";
     let text = format!("{SCHEMA_LINE}\nformat: 1\nextends: {parent}\nabout: {about}\n");
@@ -178,8 +185,8 @@ pub fn starter(parent: &str, path: &Path) -> Result<String, RecipeError> {
         home: Home::Folder(folder),
         to_pin: None,
     };
-    complete(Layers::read(origin), &[])?;
-    Ok(text)
+    let Resolved { warnings, .. } = complete(Layers::read(origin), &[])?;
+    Ok((text, warnings))
 }
 
 impl Layers {
@@ -219,9 +226,7 @@ impl Layers {
             return None;
         }
         self.warnings.extend(rename(&mut node, RENAMED));
-        self.warnings.extend(origin.to_pin.as_ref().map(|link| {
-            format!("what is behind a link can change\nhint: write it with the hash of what is there now: `{link}`")
-        }));
+        self.warnings.extend(origin.warning());
         Some(node)
     }
 }
