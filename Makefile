@@ -4,12 +4,15 @@
 #   make test    format check, clippy with warnings denied, all tests
 #   make bench   our training step beside plain PyTorch's, alternating: ratios of medians
 
-.PHONY: setup build demo test bench
+.PHONY: setup setup-tests build demo test bench
 
 DEMO ?= demo
 
 setup:
 	@sh setup.sh
+
+setup-tests:
+	@sh setup.sh tests
 
 build: setup
 	cargo build --release
@@ -18,7 +21,7 @@ demo: build
 	sh demo.sh "$(DEMO)"
 
 # One core a test, as tests run side by side.
-test: setup
+test: setup-tests
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	OMP_NUM_THREADS=1 cargo test

@@ -2,6 +2,9 @@
 # Gets libtorch (the PyTorch 2.11.0 wheel) and the Python side of the parity tests from PyPI into a cache that all
 # clones share, and links them here as .libtorch and .venv. Does nothing when that has been done.
 #
+#   setup.sh          what the build needs, and the comparisons with PyTorch
+#   setup.sh tests    ONNX's checker and runtime too, by which exports are tested
+#
 #   LIBTORCH          your own libtorch 2.11 (a folder with lib/ and include/): nothing is downloaded
 #   TRANSLATE_CACHE   the cache folder, by default ~/.cache/translate
 set -eu
@@ -17,6 +20,7 @@ link_libtorch() {
 
 torch=2.11.0
 packages="torch==$torch numpy>=2 scikit-image>=0.24 pillow>=11"
+test_packages="onnx==1.20.1 onnxruntime==1.26.0"
 
 if [ -n "${LIBTORCH:-}" ]; then
     [ -e "$LIBTORCH/lib/libtorch.so" ] || {
@@ -60,18 +64,30 @@ END
     rm "$venv/pip.whl"
 }
 
-if [ ! -e "$venv/complete" ]; then
+# Its name holds what decides whether it is the right one, as the folder's does.
+tests_complete=$venv/tests-$(printf '%s' "$test_packages" | cksum | cut -d' ' -f1)
+if [ ! -e "$venv/complete" ] || { [ "${1:-}" = tests ] && [ ! -e "$tests_complete" ]; }; then
     mkdir -p "$cache"
     # One set-up at a time: a second clone waits for the first one's download instead of breaking it.
     if command -v flock >/dev/null 2>&1 && [ -z "${TRANSLATE_SETUP_LOCKED:-}" ]; then
-        TRANSLATE_SETUP_LOCKED=1 exec flock "$cache/lock" sh ./setup.sh
+        TRANSLATE_SETUP_LOCKED=1 exec flock "$cache/lock" sh ./setup.sh "$@"
     fi
+fi
+if [ ! -e "$venv/complete" ]; then
     echo "set-up: PyTorch $torch (4.7 GB once installed) into $venv" >&2
     rm -rf "$venv"
     python3 -m venv "$venv" 2>/dev/null || venv_with_fetched_pip
     # shellcheck disable=SC2086  # a list of words
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check $packages
     touch "$venv/complete"
+fi
+if [ "${1:-}" = tests ] && [ ! -e "$tests_complete" ]; then
+    # shellcheck disable=SC2086  # a list of words
+    if "$venv/bin/python" -m pip install --quiet --disable-pip-version-check $test_packages; then
+        touch "$tests_complete"
+    else
+        echo "warning: no $test_packages here (Python 3.11 or newer is needed): ONNX files are not tested" >&2
+    fi
 fi
 link_libtorch "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch"
 ln -sfn "$venv" .venv

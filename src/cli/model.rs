@@ -9,7 +9,7 @@ use super::progress::tell;
 use super::{Failure, print};
 use crate::atomic;
 use crate::data::condition::Known;
-use crate::model::export::{Checked, Format, Subject, export};
+use crate::model::export::{Check, Checked, Format, Subject, export};
 use crate::model::import::{Imported, Request, import};
 use crate::model::{self, Notes, card, save, set_notes};
 use crate::words::quoted;
@@ -90,6 +90,7 @@ struct ImportArgs {
 #[command(after_help = "Examples:
   translate model export models/portraits.safetensors --format torchscript -o anime.pt
   translate model export models/photos-anime --format torchscript --to photos -o photos.pt
+  translate model export models/photos-anime --format onnx -o anime.onnx
   translate model export models/photos-anime --format pth -o latest_net_G.pth")]
 struct ExportArgs {
     /// A run folder or a model file
@@ -103,8 +104,12 @@ struct ExportArgs {
     /// The file to write
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Do not run what was written beside the model
+    /// Run what was written beside the model; without this it is done where the runtime is there (ONNX needs `python3` with
+    /// onnxruntime)
     #[arg(long)]
+    check: bool,
+    /// Do not run what was written
+    #[arg(long, conflicts_with = "check")]
     no_check: bool,
     /// Write over a file that exists
     #[arg(long)]
@@ -157,12 +162,22 @@ fn run_import(args: &ImportArgs) -> Result<u8, Failure> {
 
 fn run_export(args: &ExportArgs) -> Result<u8, Failure> {
     check_output(&args.output, args.format.extensions(), args.overwrite)?;
+    check_is_not_the_model(&args.output, &args.model)?;
     let model = model::open(&args.model, Device::Cpu)?;
     let subject = model.subject(args.to.as_deref())?;
-    let checked = export(&subject, args.format, &args.output, !args.no_check)?;
+    let check = match (args.check, args.no_check) {
+        (_, true) => Check::Never,
+        (true, _) => Check::Always,
+        _ => Check::IfPossible,
+    };
+    let checked = export(&subject, args.format, &args.output, check)?;
     match subject.from() {
         Some(from) => print(format!("{from} to {}: {}", subject.to(), describe_sides(&subject))),
-        None => print(format!("{} from noise: `noise` is [batch, numbers], normal", subject.to())),
+        None => print(format!(
+            "{} from noise: `noise` is [batch, {}], normal",
+            subject.to(),
+            subject.config().noise().unwrap_or_default()
+        )),
     }
     if let Some(Known::Classes(names)) = subject.known() {
         let classes: Vec<String> =
@@ -191,6 +206,20 @@ fn describe_sides(subject: &Subject<'_>) -> String {
     let net = subject.config();
     let (stride, least) = (net.stride(), net.least_size());
     format!("RGB in [-1, 1], height and width are multiples of {stride} from {least}")
+}
+
+/// An export has no recipe, so `--overwrite` must not put one in its model's place.
+fn check_is_not_the_model(output: &Path, model: &Path) -> Result<(), Failure> {
+    let file = if model.is_dir() { model.join(model::FILE_NAME) } else { model.into() };
+    let is_model =
+        output.canonicalize().is_ok_and(|output| file.canonicalize().is_ok_and(|file| file == output));
+    if is_model {
+        let name = output.display();
+        Err(anyhow::anyhow!(
+            "`-o {name}` is the model, whose recipe would be lost\nhint: name another `-o`"
+        ))?;
+    }
+    Ok(())
 }
 
 /// Found out before the work rather than after it. `extensions` are how the name can end.

@@ -1,15 +1,16 @@
 //! `translate model export`: every generator in every form beside itself, and what is refused.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 use translate::data::condition::{Conditions, Known, Vocabulary};
-use translate::model::export::{Checked, Format, export};
+use translate::model::export::{Check, Checked, Format, export};
 use translate::model::import::{Request, import};
-use translate::model::{Domains, Model, Training};
+use translate::model::{About, Domains, Model, Training, open, save};
 use translate::nets::Graph;
 use translate::recipe::{Space, resolve};
 
@@ -133,7 +134,8 @@ fn models() -> Vec<(String, Model)> {
 /// Exports the model and gives the largest difference that the check found.
 fn difference(name: &str, model: &Model, format: Format, file: &Path) -> f64 {
     let subject = model.subject(None).unwrap();
-    let checked = export(&subject, format, file, true).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let checked =
+        export(&subject, format, file, Check::Always).unwrap_or_else(|error| panic!("{name}: {error}"));
     let Checked::Differs(difference) = checked else { panic!("{name}: {checked:?}") };
     difference
 }
@@ -228,14 +230,16 @@ fn pth_of_a_network_that_the_reference_does_not_have_names_the_field() {
             name if name.starts_with("residual") => "kind: residual",
             _ => continue,
         };
-        let error = export(&model.subject(None).unwrap(), Format::Pth, &file, true).unwrap_err().to_string();
+        let error =
+            export(&model.subject(None).unwrap(), Format::Pth, &file, Check::Always).unwrap_err().to_string();
         assert!(error.contains(&format!("no generator with `{field}`: ")), "{name}: {error}");
         assert!(error.contains("\nhint: `--format safetensors`") && !file.exists(), "{error}");
         refused += 1;
     }
     assert_eq!(refused, 13);
     let few = translator(&json!({ "kind": "unet", "width": 8, "downs": 4 }));
-    let error = export(&few.subject(None).unwrap(), Format::Pth, &file, true).unwrap_err().to_string();
+    let error =
+        export(&few.subject(None).unwrap(), Format::Pth, &file, Check::Always).unwrap_err().to_string();
     assert!(error.contains("`downs: 4`: its U-Net has at least 5 halvings"), "{error}");
 }
 
@@ -254,6 +258,99 @@ fn an_exported_generator_can_be_imported() {
     }
 }
 
+/// The search path of programs with the environment's interpreter before all others, where it has onnxruntime.
+fn with_onnxruntime() -> Option<(PathBuf, std::ffi::OsString)> {
+    let python = python::interpreter()?;
+    let has_it = Command::new(&python).args(["-c", "import onnx, onnxruntime"]).output().unwrap();
+    if !has_it.status.success() {
+        assert!(std::env::var_os("CI").is_none(), "no comparison without onnx and onnxruntime");
+        python::skip("no onnx and onnxruntime (`make test` gets them, from Python 3.11 on)");
+        return None;
+    }
+    let mut folders = vec![python.parent().unwrap().to_path_buf()];
+    folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
+    Some((python, std::env::join_paths(folders).unwrap()))
+}
+
+/// `model export` of a model file as ONNX: what it prints.
+fn export_onnx(model: &Path, output: &Path, path: &OsStr, more: &[&str]) -> std::process::Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_translate"));
+    command.env("PATH", path).args(["model", "export", "--format", "onnx", "-o"]).arg(output);
+    command.arg(model).args(more).output().unwrap()
+}
+
+/// Inputs of three shapes for a model, the first of which has one that is not square.
+fn inputs(model: &Model) -> Vec<Vec<(&'static str, Tensor)>> {
+    let float = (Kind::Float, Device::Cpu);
+    if let Some(noise) = model.recipe.noise() {
+        let label = |batch| ("label", Tensor::randint(3, [batch], (Kind::Int64, Device::Cpu)));
+        let input = |batch| {
+            let noise = ("noise", Tensor::randn([batch, noise], float));
+            std::iter::once(noise).chain((!model.conditions.is_empty()).then(|| label(batch))).collect()
+        };
+        return [1, 3, 7].map(input).into();
+    }
+    let image = |shape| vec![("image", Tensor::rand(shape, float) * 2 - 1)];
+    [[1i64, 3, 64, 192], [3, 3, 64, 64], [2, 3, 128, 64]].map(image).into()
+}
+
+/// Every network that can be traced, on shapes of the test's own beside those that the program's check takes.
+#[test]
+fn onnxruntime_computes_what_the_model_computes() {
+    let Some((python, path)) = with_onnxruntime() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut count = 0;
+    for (name, model) in models() {
+        let file = |kind: &str| folder.path().join(format!("{name}.{kind}"));
+        let Model { recipe, domains, conditions, training, graph } = &model;
+        let (domains, conditions, training) = (domains.clone(), conditions.clone(), training.clone());
+        save(&file("safetensors"), graph, recipe, &About { domains, conditions, training }).unwrap();
+        let ended = export_onnx(&file("safetensors"), &file("onnx"), &path, &["--check"]);
+        let said = String::from_utf8(ended.stdout).unwrap();
+        assert!(ended.status.success(), "{name}: {}", String::from_utf8_lossy(&ended.stderr));
+        assert!(said.contains("\nchecked: its outputs on random inputs of 3 shapes "), "{said}");
+        let labels = "\n`label` is [batch], int64: 0 `cat`, 1 `dog`, 2 `owl`\n";
+        assert_eq!(said.contains(labels), name.ends_with("_classes"), "{said}");
+        assert!(said.starts_with(if model.recipe.noise().is_some() {
+            "photos from noise: `noise` is [batch, 12], normal\n"
+        } else {
+            "photos to anime: RGB in [-1, 1], height and width are multiples of "
+        }));
+        let saved = open(&file("safetensors"), Device::Cpu).unwrap();
+        let net = &saved.graph.generators[0].net;
+        for (i, mut arrays) in inputs(&model).into_iter().enumerate() {
+            let condition = arrays.get(1).map(|(_, label)| label);
+            let answer = tch::no_grad(|| net.forward_given(&arrays[0].1, condition, false));
+            arrays.push(("answer", answer));
+            Tensor::write_npz(&arrays, file(&format!("{i}.npz"))).unwrap();
+        }
+        count += 1;
+    }
+    let said = python::run(&python, "exported_onnx.py", folder.path()).unwrap();
+    let differences: HashMap<String, f64> = serde_json::from_str(&said).unwrap();
+    println!("{differences:?}");
+    assert_eq!(differences.len(), count);
+    for (name, difference) in differences {
+        assert!(difference < TOLERANCE, "{name}: {difference:e}");
+    }
+}
+
+#[test]
+fn without_onnxruntime_it_is_said_that_nothing_was_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let [shipped, file] = [PathBuf::from(SHIPPED), folder.path().join("a.onnx")];
+    let ended = export_onnx(&shipped, &file, folder.path().as_os_str(), &[]);
+    let said = String::from_utf8(ended.stdout).unwrap();
+    assert!(ended.status.success() && said.contains("\nnot checked: there is no `python3`"), "{said}");
+    let again = export_onnx(&shipped, &file, folder.path().as_os_str(), &["--overwrite", "--check"]);
+    let said = String::from_utf8(again.stderr).unwrap();
+    assert!(!again.status.success() && said.contains("was not written, as its check failed"), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    std::fs::remove_file(&file).unwrap();
+    let last = export_onnx(&shipped, &file, folder.path().as_os_str(), &["--no-check"]);
+    assert!(String::from_utf8(last.stdout).unwrap().contains("\nnot checked: as asked\n") && file.exists());
+}
+
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/portraits.safetensors");
 
 #[test]
@@ -268,6 +365,12 @@ fn arguments_that_make_no_file_are_refused() {
     ask("torchscript", &["-o", "@a.pt", "--to", "anim"], &["makes no `anim`", "did you mean `anime`?"]);
     ask("pth", &["-o", "@a.pth"], &["`--format pth` is for the PyTorch CycleGAN", "`skip: true`"]);
     ask("torchscrip", &["-o", "@a.pt"], &["torchscript"]);
+    std::fs::copy(SHIPPED, root.join("model.safetensors")).unwrap();
+    for model in ["@model.safetensors", "@"] {
+        let itself = ["-o", "@model.safetensors", "--overwrite"];
+        let args = [&["model", "export", model, "--format", "safetensors"], &itself[..]].concat();
+        refused(root, &args, &["`-o model.safetensors` is the model, whose recipe would be lost", "hint: "]);
+    }
     std::fs::write(root.join("a.pt"), "mine").unwrap();
     ask("torchscript", &["-o", "@a.pt"], &["`a.pt` exists", "`--overwrite` it"]);
     refused(
@@ -284,8 +387,9 @@ fn a_generator_that_reads_captions_is_refused_where_it_would_be_traced() {
     let net = json!({ "kind": "dcgan", "noise": 12, "width": 8 });
     let model = model("text-gan-tiny", &net, &["data.size=16"], Conditions::from([(Space::X, known)]));
     let subject = model.subject(None).unwrap();
-    let error =
-        export(&subject, Format::TorchScript, &folder.path().join("a.pt"), true).unwrap_err().to_string();
+    let error = export(&subject, Format::TorchScript, &folder.path().join("a.pt"), Check::Always)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("`torchscript` cannot hold a generator that reads captions"), "{error}");
     assert!(error.contains("\nhint: "), "{error}");
 }

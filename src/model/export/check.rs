@@ -5,6 +5,7 @@ use std::path::Path;
 use tch::{CModule, Device, Tensor};
 
 use super::error::ExportError;
+use super::onnx::{self, NotRun};
 use super::subject::{Subject, answer, cpu};
 use super::{Format, state_dict};
 use crate::torch::guard;
@@ -24,11 +25,21 @@ pub enum Checked {
 /// Named inputs of one call.
 pub(super) type Inputs = Vec<(String, Tensor)>;
 
-/// Compares `file` with the model.
-pub(super) fn check(subject: &Subject<'_>, format: Format, file: &Path) -> Result<Checked, ExportError> {
+/// Compares `file` with the model. Where its runtime is not there, that is an error if it `must` be checked.
+pub(super) fn check(
+    subject: &Subject<'_>,
+    format: Format,
+    file: &Path,
+    must: bool,
+) -> Result<Checked, ExportError> {
     let inputs = subject.inputs();
     let answers = match format {
         Format::TorchScript => torchscript(file, &inputs),
+        Format::Onnx => match onnx::run(file, &inputs) {
+            Ok(answers) => Ok(answers),
+            Err(NotRun::NoRuntime(how)) if !must => return Ok(Checked::Not(how)),
+            Err(NotRun::NoRuntime(reason) | NotRun::Failed(reason)) => Err(reason),
+        },
         Format::Safetensors | Format::Pth => state_dict(subject, format, file, &inputs),
     };
     let unreadable = |reason| ExportError::Unreadable { path: file.into(), reason };
@@ -89,17 +100,17 @@ mod tests {
         let file = folder.path().join("a.pt");
         let bytes = torchscript::bytes(&anime).unwrap();
         std::fs::write(&file, &bytes).unwrap();
-        assert_eq!(check(&anime, Format::TorchScript, &file).unwrap(), Checked::Differs(0.0));
-        let error = check(&photos, Format::TorchScript, &file).unwrap_err();
+        assert_eq!(check(&anime, Format::TorchScript, &file, true).unwrap(), Checked::Differs(0.0));
+        let error = check(&photos, Format::TorchScript, &file, true).unwrap_err();
         assert!(matches!(error, ExportError::Differs { difference, .. } if difference > 0.1), "{error}");
         std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
-        let error = check(&anime, Format::TorchScript, &file).unwrap_err();
+        let error = check(&anime, Format::TorchScript, &file, true).unwrap_err();
         assert!(matches!(error, ExportError::Unreadable { .. }), "{error}");
         assert!(error.to_string().lines().count() == 2, "{error}");
 
         std::fs::write(&file, state_dict::safetensors(&anime, &file).unwrap()).unwrap();
-        assert_eq!(check(&anime, Format::Safetensors, &file).unwrap(), Checked::Differs(0.0));
-        let error = check(&photos, Format::Safetensors, &file).unwrap_err();
+        assert_eq!(check(&anime, Format::Safetensors, &file, true).unwrap(), Checked::Differs(0.0));
+        let error = check(&photos, Format::Safetensors, &file, true).unwrap_err();
         assert!(matches!(error, ExportError::Differs { difference, .. } if difference > 0.1), "{error}");
     }
 }

@@ -32,6 +32,23 @@ pub enum ExportError {
         /// What the reference has.
         expected: &'static str,
     },
+    /// An operator that is not translated.
+    #[error(
+        "`--format onnx` does not know the operator `{op}` of this network\nhint: `--format torchscript` holds any network"
+    )]
+    Operator {
+        /// Its name, as libtorch has it.
+        op: String,
+    },
+    /// A network above the format's limit.
+    #[error(
+        "the generator's weights are {bytes} bytes, and an ONNX file holds less than 2 GiB\nhint: `--format torchscript` has \
+         no such limit"
+    )]
+    TooLarge {
+        /// Bytes of its weights.
+        bytes: usize,
+    },
     /// Weights that are not stored.
     #[error(transparent)]
     Store(#[from] StoreError),
