@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 use translate::data::condition::{Conditions, Known, Vocabulary};
 use translate::model::export::{Check, Checked, Format, export};
 use translate::model::import::{Request, import};
-use translate::model::{About, Domains, Model, Training, open, save};
+use translate::model::{About, Domains, Model, Notes, Training, open, save};
 use translate::nets::Graph;
 use translate::recipe::{Space, resolve};
 
@@ -304,7 +304,13 @@ fn onnxruntime_computes_what_the_model_computes() {
         let file = |kind: &str| folder.path().join(format!("{name}.{kind}"));
         let Model { recipe, domains, conditions, training, graph } = &model;
         let (domains, conditions, training) = (domains.clone(), conditions.clone(), training.clone());
-        save(&file("safetensors"), graph, recipe, &About { domains, conditions, training }).unwrap();
+        save(
+            &file("safetensors"),
+            graph,
+            recipe,
+            &About { domains, conditions, training, notes: Notes::default() },
+        )
+        .unwrap();
         let ended = export_onnx(&file("safetensors"), &file("onnx"), &path, &["--check"]);
         let said = String::from_utf8(ended.stdout).unwrap();
         assert!(ended.status.success(), "{name}: {}", String::from_utf8_lossy(&ended.stderr));
