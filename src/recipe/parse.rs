@@ -71,7 +71,8 @@ impl<'a> Reader<'a> {
 
     fn syntax(&self, error: &ScanError) -> Problem {
         let text = &self.source.text;
-        let mut at = self.byte(error.marker().index());
+        // What is missed at the end is missed after the last word.
+        let mut at = self.byte(error.marker().index()).min(text.trim_end().len());
         let hint = if error.info().contains("tab") {
             // It is found at what comes after it.
             at -= usize::from(text[..at].ends_with('\t'));
@@ -100,8 +101,7 @@ impl<'a> Reader<'a> {
                 event => root = Some(self.node(event, span, 0)?),
             }
         }
-        let end = self.source.text.len();
-        let empty = Place { source: Arc::clone(self.source), bytes: end..end };
+        let empty = Place { source: Arc::clone(self.source), bytes: 0..0 };
         Ok(root.unwrap_or(Node { place: empty, kind: Kind::Scalar(Value::Null) }))
     }
 

@@ -17,6 +17,7 @@ mod networks;
 mod objectives;
 mod printed;
 mod python;
+mod recipe_commands;
 mod recipes;
 mod resume;
 mod runs;
