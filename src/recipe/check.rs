@@ -6,7 +6,7 @@ use serde_json::Value;
 use serde_yaml::Value as Yaml;
 
 use super::aliases::meaning;
-use super::problem::Problem;
+use super::problem::{MOST, Problem};
 use super::tree::{Entry, Kind, Node, Place};
 use super::wording::{found, intended, likely, listed};
 use crate::words::quoted;
@@ -126,6 +126,9 @@ impl<'a> Checker<'a> {
         let rest = schema.get("additionalProperties").filter(|rest| rest.is_object());
         let names = schema.pointer("/propertyNames/enum").and_then(Value::as_array);
         for (name, entry) in map {
+            if self.problems.len() >= MOST {
+                return;
+            }
             let path = below(path, name);
             if let Some(schema) = known.get(name.as_str()) {
                 self.value(&path, &entry.key, &entry.node, schema);
@@ -181,7 +184,7 @@ impl<'a> Checker<'a> {
             let message = format!("`{path}` is a list of {}; expected {}", items.len(), wanted(schema));
             return self.report(path.into(), &node.place, message, None);
         }
-        for item in items {
+        for item in items.iter().take(MOST) {
             if let Some(schema) = schema.get("items") {
                 self.value(path, &node.place, item, schema);
             }

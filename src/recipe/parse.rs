@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use indexmap::map::Entry as Slot;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 use serde_yaml::Value;
 
-use super::problem::Problem;
+use super::problem::{MOST, Problem};
 use super::tree::{Entry, Kind, Node, Place, Source};
 
 /// Sections inside each other, at most.
@@ -122,7 +123,16 @@ impl<'a> Reader<'a> {
         } else {
             return;
         };
-        self.refused.push(Problem::at(self.word(span), message).hint(hint));
+        if self.refused.len() < MOST {
+            self.refused.push(Problem::at(self.word(span), message).hint(hint));
+        }
+    }
+
+    fn refuse_again(&mut self, name: &str, key: Place, before: &Place) {
+        if self.refused.len() < MOST {
+            let message = format!("`{name}` is here for the second time, first at {}", before.short());
+            self.refused.push(Problem::at(key, message).hint("write all of it in one place"));
+        }
     }
 
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Box<Problem>> {
@@ -161,12 +171,11 @@ impl<'a> Reader<'a> {
             let key = self.place(span);
             let (event, span) = self.next()?;
             let node = self.node(event, span, depth + 1)?;
-            if let Some(before) = map.get(&name) {
-                let first = before.key.short();
-                let message = format!("`{name}` is here for the second time, first at {first}");
-                self.refused.push(Problem::at(key, message).hint("write all of it in one place"));
-            } else {
-                map.insert(name, Entry { key, node });
+            match map.entry(name) {
+                Slot::Occupied(before) => self.refuse_again(before.key(), key, &before.get().key),
+                Slot::Vacant(slot) => {
+                    slot.insert(Entry { key, node });
+                }
             }
         }
     }

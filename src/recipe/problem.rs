@@ -7,6 +7,9 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use super::tree::{Place, Source};
 
+/// Mistakes that are told, at most: who has more has no recipe.
+pub const MOST: usize = 100;
+
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -54,8 +57,11 @@ impl fmt::Display for Problem {
         };
         let source = &place.source;
         let path = source.has_lines.then_some(source.name.as_str());
-        let snippet = Snippet::source(&source.text).path(path).fold(true);
-        let group = title.element(snippet.annotation(AnnotationKind::Primary.span(place.bytes.clone())));
+        // Of a long text no more than its lines in question, as each mistake is drawn by itself.
+        let lines = place.lines();
+        let span = place.bytes.start - lines.start..place.bytes.end - lines.start;
+        let snippet = Snippet::source(&source.text[lines]).path(path).line_start(place.line()).fold(true);
+        let group = title.element(snippet.annotation(AnnotationKind::Primary.span(span)));
         f.write_str(Renderer::plain().render(&[group]).trim_end())?;
         hint.map_or(Ok(()), |hint| write!(f, "\n{hint}"))
     }
@@ -75,6 +81,7 @@ impl Problems {
             Some((above.unwrap_or(texts.len()), bytes.start))
         };
         problems.sort_by_key(key);
+        problems.truncate(MOST);
         Self(problems)
     }
 }
@@ -86,7 +93,9 @@ impl fmt::Display for Problems {
             write!(f, "{gap}{problem}")?;
         }
         let count = self.0.len();
-        if count > 1 {
+        if count == MOST {
+            write!(f, "\n\nthe first {count} mistakes")?;
+        } else if count > 1 {
             write!(f, "\n\n{count} mistakes")?;
         }
         if self.0.iter().any(|problem| problem.hint.is_none()) {

@@ -30,11 +30,20 @@ impl Place {
     /// `cyclegan:7`, or the source alone where it has no lines.
     pub fn short(&self) -> String {
         let Source { name, text, has_lines } = self.source.as_ref();
-        if !has_lines {
-            return text.clone();
-        }
-        let line = text[..self.bytes.start].matches('\n').count() + 1;
-        format!("{name}:{line}")
+        if *has_lines { format!("{name}:{}", self.line()) } else { text.clone() }
+    }
+
+    /// The number of its first line, from 1.
+    pub fn line(&self) -> usize {
+        self.source.text[..self.bytes.start].matches('\n').count() + 1
+    }
+
+    /// The lines that it is in.
+    pub fn lines(&self) -> Range<usize> {
+        let text = &self.source.text;
+        let start = text[..self.bytes.start].rfind('\n').map_or(0, |before| before + 1);
+        let end = text[self.bytes.end..].find('\n').map_or(text.len(), |length| self.bytes.end + length);
+        start..end
     }
 
     /// The same in another text, in which its own begins at the byte `at`.

@@ -76,6 +76,10 @@ impl Recipe {
         self.validate_conditions(&mut rules);
         self.validate_training(&mut rules);
         self.validate_records(&mut rules);
+        // Some YAML readers and writers take them for the ends of lines, and some for letters.
+        let odd = self.about.chars().find(|c| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}'));
+        let shown = odd.map_or_else(String::new, |c| format!("…U+{:04X}…", u32::from(c)));
+        rules.check(odd.is_none(), "about", &shown, "a text without this rare line break");
         let mut seen = HashSet::new();
         rules.broken.retain(|rule| seen.insert(rule.field.clone()));
         rules.broken
@@ -360,6 +364,14 @@ mod tests {
             let widths = widths.replace(' ', "");
             let expected = format!("`{net}.{part}` is `{widths}`; expected {count} widths from 1 to 4096");
             assert!(text.contains(&expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_another_reader_would_change_is_refused() {
+        for (odd, name) in [('\u{85}', "0085"), ('\u{2028}', "2028"), ('\u{2029}', "2029")] {
+            let text = refused("cyclegan", &format!("about=a {odd} b"));
+            assert!(text.contains(&format!("`about` is `…U+{name}…`; expected a text without")), "{text}");
         }
     }
 

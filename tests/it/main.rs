@@ -7,6 +7,7 @@ mod drawing;
 mod encoders;
 mod export;
 mod fidelity;
+mod fuzz_recipes;
 mod https;
 mod import;
 mod interrupt;
