@@ -110,7 +110,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
 }
 
 fn list() -> Result<u8, Failure> {
-    let line = |name: &str, about: &str| print(format!("{name:<28}{about}"));
+    let line = |name: &str, about: &str| print(format!("{name:<28}{}", about.replace(char::is_control, " ")));
     for preset in PRESETS {
         line(preset.name, &resolve(preset.name, &[])?.about);
     }

@@ -45,5 +45,8 @@ pub(super) fn one_line(value: &Value) -> String {
         let items: Vec<String> = items.iter().map(one_line).collect();
         return format!("[{}]", items.join(", "));
     }
-    serde_yaml::to_string(value).map_or_else(|_| "?".into(), |text| text.trim_end().to_string())
+    let text = serde_yaml::to_string(value).unwrap_or_default();
+    let text = text.trim_end();
+    // A text of several lines is written as JSON's, which is YAML too.
+    if text.contains('\n') { serde_json::to_string(value).unwrap_or_default() } else { text.into() }
 }

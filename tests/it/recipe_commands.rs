@@ -56,6 +56,7 @@ fn list_shows_what_is_shipped_and_then_the_folder_s_own() {
     let demo = include_str!("../../recipes/demo.yaml");
     let folder = folder_of(&[
         ("recipes/mine.yml", BASE),
+        ("recipes/odd.yaml", "extends: cyclegan\nabout: \"two\\nlines \\e[31m\"\n"),
         ("recipes/demo.yaml", demo),
         ("recipes/copy.yaml", demo),
         ("recipes/broken.yaml", "train: { bach: 2 }\n"),
@@ -67,6 +68,7 @@ fn list_shows_what_is_shipped_and_then_the_folder_s_own() {
         "recipes/broken.yaml         (not valid: `translate recipe validate recipes/broken.yaml` says why)",
         "recipes/copy.yaml           The rendered portraits at 64² in a few minutes on two CPU cores",
         "recipes/mine.yml            Ours",
+        "recipes/odd.yaml            two lines  [31m",
     ];
     assert_eq!(own, expected, "{list}");
 }
@@ -168,6 +170,9 @@ fn diff_compares_recipes_files_runs_and_model_files() {
         ("empty/file", ""),
     ]);
     let root = folder.path();
+    std::fs::write(root.join("lines.yaml"), "extends: demo\nabout: |\n  two\n  lines\n").unwrap();
+    let differs = printed(root, &["diff", "lines.yaml", "demo"]);
+    assert!(differs.starts_with("about: \"two\\nlines\\n\" -> The rendered"), "{differs}");
     let every = resolve("cyclegan-small", &[]).unwrap().log.every;
     let differs = printed(root, &["diff", "cyclegan-small", "small.yaml"]);
     assert_eq!(differs, format!("log.every: {every} -> 7\n"));
