@@ -186,7 +186,6 @@ fn run_export(args: &ExportArgs) -> Result<u8, Failure> {
     }
     let name = args.format.name();
     print(match checked {
-        Checked::Differs(0.0) => "checked: its outputs on random inputs of 3 shapes are the model's".into(),
         Checked::Differs(difference) => {
             format!(
                 "checked: its outputs on random inputs of 3 shapes differ from the model's by at most {difference:.1e}"

@@ -225,5 +225,5 @@ fn any_recipe(name: &str) -> Result<Recipe, Failure> {
     if path.extension().is_some_and(|extension| extension == "safetensors") {
         return Ok(model::open(path, tch::Device::Cpu)?.recipe);
     }
-    Ok(resolve(name, &[])?)
+    Ok(told(name, &[])?.recipe)
 }

@@ -83,6 +83,10 @@ pub fn fetch(link: &str, cache: Option<&Path>) -> Result<Fetched, LinkError> {
         return Err(LinkError::Scheme);
     }
     let is_hash = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // A pin with a slip in it must not count as none.
+    if let Some((_, slip)) = address.split_once('#') {
+        return Err(LinkError::Pin { found: slip.into() });
+    }
     if let Some(found) = pinned.as_ref().filter(|pinned| !is_hash(pinned)) {
         return Err(LinkError::Pin { found: found.clone() });
     }
@@ -161,6 +165,10 @@ mod tests {
         assert!(matches!(fetch("file:///etc/passwd", None), Err(LinkError::Scheme)));
         let text = fetch("https://localhost/r.yaml#sha256=12", None).unwrap_err().to_string();
         assert!(text.starts_with("`12` is no sha256 hash"), "{text}");
+        for slip in ["#SHA256=00", "#sha-256=00", "#top", "#top#sha256=00"] {
+            let refused = fetch(&format!("https://localhost/r.yaml{slip}"), None);
+            assert!(matches!(refused, Err(LinkError::Pin { .. })), "{slip}");
+        }
         assert!(is_link("https://a/b") && is_link("http://a") && !is_link("./a") && !is_link("C:/a"));
     }
 

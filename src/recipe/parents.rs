@@ -33,8 +33,10 @@ pub struct Origin {
 /// What a recipe can extend depends on where it is.
 #[derive(Debug, PartialEq, Eq)]
 enum Home {
-    /// Shipped, from a model file, or behind a link.
-    Nowhere,
+    /// A text that has to be complete: of a model file, a run, or shipped. Opening a model asks nobody for anything.
+    Sealed,
+    /// Behind a link.
+    Web,
     /// A file of this folder.
     Folder(PathBuf),
 }
@@ -71,9 +73,9 @@ impl Origin {
         if path.is_file() { Self::file(path) } else { Err(unknown(name)) }
     }
 
-    /// A text at hand.
+    /// A text at hand, which cannot extend another.
     pub fn text(name: &str, text: &str) -> Self {
-        Self { name: name.into(), text: text.into(), home: Home::Nowhere, to_pin: None }
+        Self { name: name.into(), text: text.into(), home: Home::Sealed, to_pin: None }
     }
 
     fn file(path: &Path) -> Result<Self, RecipeError> {
@@ -85,7 +87,7 @@ impl Origin {
 
     fn link(link: &str) -> Result<Self, LinkError> {
         let Fetched { text, to_pin } = fetch(link, cache().as_deref())?;
-        Ok(Self { name: link.into(), text, home: Home::Nowhere, to_pin })
+        Ok(Self { name: link.into(), text, home: Home::Web, to_pin })
     }
 
     /// What is to be told of where it is from: the hash to pin.
@@ -103,6 +105,11 @@ impl Origin {
     /// The recipe that `extends: parent` in this one names.
     fn parent(&self, parent: &str) -> Result<Self, Problem> {
         let refuse = |message: String, hint: String| Problem::nowhere(message).hint(hint);
+        if self.home == Home::Sealed {
+            let message =
+                format!("`extends` is `{parent}`; a recipe that a model or a run holds is complete");
+            return Err(refuse(message, "take the file from where it was made again".into()));
+        }
         if let Some(preset) = PRESETS.iter().find(|preset| preset.name == parent) {
             return Ok(Self::text(parent, preset.yaml));
         }
@@ -136,7 +143,7 @@ impl Origin {
     fn identity(&self) -> PathBuf {
         match &self.home {
             Home::Folder(_) => std::fs::canonicalize(&self.name).unwrap_or_else(|_| self.name.clone().into()),
-            Home::Nowhere => self.name.clone().into(),
+            Home::Sealed | Home::Web => self.name.clone().into(),
         }
     }
 }

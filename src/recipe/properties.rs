@@ -11,7 +11,7 @@ use super::parse::parse;
 use super::problem::Problem;
 use super::tree::{Kind, Node, Place, Source, lay};
 use super::{PRESETS, Recipe, diff, from_yaml, origins, resolve, to_yaml};
-use crate::recipe::from_yaml_fully;
+use crate::recipe::resolve_fully;
 
 fn cases(count: u32) -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(count) }
@@ -230,7 +230,10 @@ proptest! {
         let others = value_of(&resolve(other.name, &[]).unwrap(), path).filter(|_| !is_any);
         let value = &others.unwrap_or_else(|| any.into());
         let set = resolve(preset.name, &[format!("{path}={value}")]);
-        let file = from_yaml_fully("mine", &laid_over(preset.name, path, value), &[]);
+        let folder = tempfile::tempdir().unwrap();
+        let mine = folder.path().join("mine.yaml");
+        std::fs::write(&mine, laid_over(preset.name, path, value)).unwrap();
+        let file = resolve_fully(&mine.display().to_string(), &[]);
         prop_assert_eq!(set.is_ok(), file.is_ok(), "{}={}", path, value);
         if let (Ok(set), Ok(file)) = (set, file) {
             prop_assert_eq!(&set, &file.recipe);
@@ -238,7 +241,7 @@ proptest! {
             // What is still there where it was put is from there.
             let origins = origins(&file).unwrap();
             for it in origins.iter().filter(|it| it.field == *path) {
-                prop_assert!(it.origin == "mine:2" || value == "~", "{it:?}");
+                prop_assert!(it.origin == format!("{}:2", mine.display()) || value == "~", "{it:?}");
             }
         }
     }

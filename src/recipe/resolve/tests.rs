@@ -1,6 +1,16 @@
 use super::*;
 use crate::recipe::PRESETS;
 
+/// Where a model was sent from must not learn who opens it.
+#[test]
+fn a_recipe_at_hand_extends_nothing() {
+    for parent in ["https://localhost:1/r.yaml", "cyclegan", "./r.yaml"] {
+        let text = from_yaml("m.safetensors", &format!("extends: {parent}\n"), &[]).unwrap_err().to_string();
+        let expected = format!("`extends` is `{parent}`; a recipe that a model or a run holds is complete");
+        assert!(text.contains(&expected), "{text}");
+    }
+}
+
 #[test]
 fn every_preset_resolves_to_itself() {
     for preset in PRESETS {
