@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 fn main() {
     let sources = ["src/torch/shim.cpp", "src/torch/program.cpp"];
-    for source in sources {
+    for source in sources.iter().chain(&["src/torch/guarded.h"]) {
         println!("cargo:rerun-if-changed={source}");
     }
     println!("cargo:rerun-if-env-changed=LIBTORCH");

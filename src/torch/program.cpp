@@ -2,6 +2,8 @@
 // pickle of a state dict. Tensors cross as tch's own `at::Tensor *`; an error comes back as a malloc'ed message that Rust
 // frees with `translate_free`, and no exception crosses the boundary.
 
+#include "guarded.h"
+
 #include <ATen/core/Dict.h>
 #include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/jit/api/module.h>
@@ -10,7 +12,6 @@
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/serialization/pickler.h>
 
-#include <cstring>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -26,17 +27,6 @@ namespace {
 using Sink = void (*)(void *context, const char *bytes, size_t count);
 // Applies the network to the traced inputs; null where it failed. The tensor is the caller's to delete.
 using Forward = at::Tensor *(*)(void *context);
-
-template <typename F> char *guarded(F body) {
-    try {
-        body();
-        return nullptr;
-    } catch (const std::exception &e) {
-        return strdup(e.what());
-    } catch (...) {
-        return strdup("unknown C++ exception");
-    }
-}
 
 Module empty(const char *name, const std::shared_ptr<torch::jit::CompilationUnit> &unit) {
     Module module(c10::QualifiedName(name), unit, /*shouldMangle=*/true);

@@ -1,6 +1,8 @@
 // What libtorch has and tch does not bind. Tensors cross as tch's own `at::Tensor *`; an error comes back as a
 // malloc'ed message that Rust frees with `translate_free`, and no exception crosses the boundary.
 
+#include "guarded.h"
+
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/empty_like.h>
@@ -10,7 +12,6 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <exception>
 #include <vector>
 
 namespace {
@@ -30,17 +31,6 @@ std::vector<at::Tensor> laid_out_as(const std::vector<at::Tensor> &params, std::
             grads[i] = at::empty_like(params[i]).copy_(grads[i]);
     }
     return grads;
-}
-
-template <typename F> char *guarded(F body) {
-    try {
-        body();
-        return nullptr;
-    } catch (const std::exception &e) {
-        return strdup(e.what());
-    } catch (...) {
-        return strdup("unknown C++ exception");
-    }
 }
 
 } // namespace

@@ -10,11 +10,12 @@ use tch::{Device, Kind, Tensor};
 use translate::data::condition::{Conditions, Known, Vocabulary};
 use translate::model::export::{Check, Checked, Format, export};
 use translate::model::import::{Request, import};
-use translate::model::{About, Domains, Model, Notes, Training, open, save};
+use translate::model::{About, Domains, Model, Notes, open, save};
 use translate::nets::Graph;
 use translate::recipe::{Space, resolve};
 
 use crate::bad_input::refused;
+use crate::model::about;
 use crate::python;
 
 /// Of outputs in [-1, 1].
@@ -97,15 +98,7 @@ fn model(recipe: &str, net: &Value, sets: &[&str], conditions: Conditions) -> Mo
     randomise(&graph);
     let names = [(Space::X, "photos".to_string()), (Space::Y, "anime".to_string())];
     let domains: Domains = names.into_iter().filter(|(space, _)| recipe.spaces().contains(space)).collect();
-    let training = Training {
-        images: 0,
-        of_images: 0,
-        minutes: 0.0,
-        seed: 0,
-        device: "cpu".into(),
-        data: [].into(),
-        program: "a test".into(),
-    };
+    let training = about(Domains::new(), Conditions::new()).training;
     Model { recipe, domains, conditions, training, graph }
 }
 
