@@ -4,8 +4,8 @@ use std::env;
 use std::path::PathBuf;
 
 fn main() {
-    let sources = ["src/torch/shim.cpp", "src/torch/program.cpp"];
-    for source in sources.iter().chain(&["src/torch/guarded.h"]) {
+    let sources = ["src/torch/shim.cpp", "src/torch/program.cpp", "src/torch/group.cpp"];
+    for source in sources.iter().chain(&["src/torch/guarded.h", "src/torch/include"]) {
         println!("cargo:rerun-if-changed={source}");
     }
     println!("cargo:rerun-if-env-changed=LIBTORCH");
@@ -21,6 +21,7 @@ fn main() {
         .cpp(true)
         .std("c++17")
         .warnings(false)
+        .include("src/torch/include")
         .include(root.join("include"))
         .include(root.join("include/torch/csrc/api/include"))
         .files(sources)

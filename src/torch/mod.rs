@@ -1,9 +1,9 @@
-//! What libtorch has and tch does not bind (`shim.cpp`, and `program.cpp` for networks as programs; each with its safe
-//! side), the one place where a libtorch failure
-//! inside plain tch calls becomes an error (`guard`), when its CUDA half is loaded (`cuda`), and how the memory it frees
+//! What libtorch has and tch does not bind (`shim.cpp`, `program.cpp` for networks as programs, `group.cpp` for processes
+//! that train together; each with its safe side), the one place where a libtorch failure inside plain tch calls becomes an error (`guard`), when its CUDA half is loaded (`cuda`), and how the memory it frees
 //! is kept (`memory`).
 
 mod cuda;
+mod group;
 mod guard;
 mod memory;
 mod program;
@@ -11,6 +11,7 @@ mod shim;
 pub mod store;
 
 pub use cuda::{NoCuda, load_cuda};
+pub use group::{Group, Meeting};
 pub use guard::{TorchError, guard};
 pub use memory::keep_freed_memory;
 pub use program::{Program, pickle};

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use tch::{TchError, Tensor};
 use torch_sys::C_tensor;
 
-use super::shim::{checked, pointers};
+use super::shim::{Sink, append, checked, collected, pointers};
 use crate::panics::catch;
 
 /// A `torch::jit::Module`.
@@ -15,7 +15,6 @@ struct CProgram {
     _private: [u8; 0],
 }
 
-type Sink = extern "C" fn(*mut c_void, *const c_char, usize);
 type Forward = extern "C" fn(*mut c_void) -> *mut C_tensor;
 
 unsafe extern "C" {
@@ -74,20 +73,6 @@ extern "C" fn forward(context: *mut c_void) -> *mut C_tensor {
             std::ptr::null_mut()
         }
     }
-}
-
-extern "C" fn append(context: *mut c_void, bytes: *const c_char, count: usize) {
-    // SAFETY: `collected` passes its own vector, and the other side the bytes that it says.
-    let (all, new) =
-        unsafe { (&mut *context.cast::<Vec<u8>>(), std::slice::from_raw_parts(bytes.cast::<u8>(), count)) };
-    all.extend_from_slice(new);
-}
-
-/// The bytes that `call` writes.
-fn collected(call: impl FnOnce(*mut c_void) -> *mut c_char) -> Result<Vec<u8>, TchError> {
-    let mut bytes = Vec::<u8>::new();
-    checked(call((&raw mut bytes).cast()))?;
-    Ok(bytes)
 }
 
 fn split(tensors: &[(String, Tensor)]) -> Result<(Vec<CString>, Vec<Tensor>), TchError> {

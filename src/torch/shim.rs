@@ -1,9 +1,12 @@
 //! The safe side of `shim.cpp`.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
 
 use tch::{TchError, Tensor};
 use torch_sys::C_tensor;
+
+/// Takes the bytes of a result.
+pub(super) type Sink = extern "C" fn(*mut c_void, *const c_char, usize);
 
 unsafe extern "C" {
     fn translate_free(message: *mut c_char);
@@ -37,6 +40,21 @@ pub(super) fn checked(message: *mut c_char) -> Result<(), TchError> {
 
 pub(super) fn pointers(tensors: &[Tensor]) -> Vec<*mut C_tensor> {
     tensors.iter().map(|tensor| tensor.as_ptr().cast_mut()).collect()
+}
+
+/// A [`Sink`] into the vector of [`collected`].
+pub(super) extern "C" fn append(context: *mut c_void, bytes: *const c_char, count: usize) {
+    // SAFETY: `collected` passes its own vector, and the other side the bytes that it says.
+    let (all, new) =
+        unsafe { (&mut *context.cast::<Vec<u8>>(), std::slice::from_raw_parts(bytes.cast::<u8>(), count)) };
+    all.extend_from_slice(new);
+}
+
+/// The bytes that `call` writes.
+pub(super) fn collected(call: impl FnOnce(*mut c_void) -> *mut c_char) -> Result<Vec<u8>, TchError> {
+    let mut bytes = Vec::<u8>::new();
+    checked(call((&raw mut bytes).cast()))?;
+    Ok(bytes)
 }
 
 /// The version of the libtorch that the program was built against, as in `2.11.0+cu130`.

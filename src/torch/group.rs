@@ -1,0 +1,243 @@
+//! The safe side of `group.cpp`: processes that train together.
+
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::ptr::NonNull;
+use std::time::Duration;
+
+use tch::{TchError, Tensor};
+use torch_sys::C_tensor;
+
+use super::shim::{Sink, append, checked, collected, pointers};
+
+/// A group on the other side.
+#[repr(C)]
+struct CGroup {
+    _private: [u8; 0],
+}
+
+unsafe extern "C" {
+    fn translate_group_free(group: *mut CGroup);
+    fn translate_group_join(
+        out: *mut *mut CGroup,
+        host: *const c_char,
+        port: u16,
+        serves: bool,
+        name: *const c_char,
+        rank: c_int,
+        ranks: c_int,
+        timeout_ms: i64,
+    ) -> *mut c_char;
+    fn translate_group_set(
+        group: *mut CGroup,
+        key: *const c_char,
+        bytes: *const c_char,
+        count: usize,
+    ) -> *mut c_char;
+    fn translate_group_get(
+        group: *mut CGroup,
+        key: *const c_char,
+        sink: Sink,
+        context: *mut c_void,
+    ) -> *mut c_char;
+    fn translate_group_mean(group: *mut CGroup, tensors: *const *mut C_tensor, count: usize) -> *mut c_char;
+    fn translate_group_broadcast(
+        group: *mut CGroup,
+        tensors: *const *mut C_tensor,
+        count: usize,
+    ) -> *mut c_char;
+    fn translate_group_gather(
+        out: *mut *mut C_tensor,
+        group: *mut CGroup,
+        tensor: *mut C_tensor,
+    ) -> *mut c_char;
+}
+
+/// Where the ranks of a group meet, and which one this process is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meeting {
+    /// The host that serves the store.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Whether this process serves the store, or a rank or launcher elsewhere does.
+    pub serves: bool,
+    /// A name that no other group has at the same store.
+    pub name: String,
+    /// This process among the ranks, from 0.
+    pub rank: u32,
+    /// Processes in all.
+    pub ranks: u32,
+    /// How long one waits for another.
+    pub timeout: Duration,
+}
+
+/// A joined group. Every rank has to make the same calls in the same order; each waits for the others' for as long as the
+/// meeting says, and fails where one of them is gone.
+#[derive(Debug)]
+pub struct Group(NonNull<CGroup>);
+
+// SAFETY: libtorch's groups may be used from any thread; this type is not `Sync`, so from one at a time.
+unsafe impl Send for Group {}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from `translate_group_join` and is freed here alone.
+        unsafe { translate_group_free(self.0.as_ptr()) };
+    }
+}
+
+impl Group {
+    /// Waits for all ranks.
+    ///
+    /// # Errors
+    /// libtorch's: nobody serves the store, or a rank did not come in time.
+    pub fn join(meeting: &Meeting) -> Result<Self, TchError> {
+        let (host, name) = (text(&meeting.host)?, text(&meeting.name)?);
+        let mut group = std::ptr::null_mut();
+        // SAFETY: both strings live through the call; on success `group` is a new group that is ours.
+        checked(unsafe {
+            translate_group_join(
+                &raw mut group,
+                host.as_ptr(),
+                meeting.port,
+                meeting.serves,
+                name.as_ptr(),
+                meeting.rank as c_int,
+                meeting.ranks as c_int,
+                meeting.timeout.as_millis() as i64,
+            )
+        })?;
+        NonNull::new(group).map(Self).ok_or_else(|| TchError::Torch("no group was made".into()))
+    }
+
+    /// Says something to all ranks, for [`Self::told`].
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn tell(&self, key: &str, bytes: &[u8]) -> Result<(), TchError> {
+        let key = text(key)?;
+        // SAFETY: the group is live; key and bytes live through the call.
+        checked(unsafe {
+            translate_group_set(self.0.as_ptr(), key.as_ptr(), bytes.as_ptr().cast(), bytes.len())
+        })
+    }
+
+    /// What a rank told under `key`, waited for.
+    ///
+    /// # Errors
+    /// libtorch's: nobody told it in time.
+    pub fn told(&self, key: &str) -> Result<Vec<u8>, TchError> {
+        let key = text(key)?;
+        // SAFETY: the group is live and the key lives through the call; `append` takes the context that it is passed with.
+        collected(|context| unsafe { translate_group_get(self.0.as_ptr(), key.as_ptr(), append, context) })
+    }
+
+    /// Puts in place of each tensor its mean over all ranks, which give tensors of the same shapes in the same order.
+    ///
+    /// # Errors
+    /// libtorch's; the tensors are then as they were, or some of them means.
+    pub fn mean(&self, tensors: &[Tensor]) -> Result<(), TchError> {
+        let tensors = pointers(tensors);
+        // SAFETY: the group and the tensors live through the call, which writes into the tensors' own memory.
+        checked(unsafe { translate_group_mean(self.0.as_ptr(), tensors.as_ptr(), tensors.len()) })
+    }
+
+    /// Puts rank 0's values in place of every rank's.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn broadcast(&self, tensors: &[Tensor]) -> Result<(), TchError> {
+        let tensors = pointers(tensors);
+        // SAFETY: as in `mean`.
+        checked(unsafe { translate_group_broadcast(self.0.as_ptr(), tensors.as_ptr(), tensors.len()) })
+    }
+
+    /// The ranks' tensors, all of one shape, in the order of the ranks: `[ranks, ...]`.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn gather(&self, tensor: &Tensor) -> Result<Tensor, TchError> {
+        let mut out = std::ptr::null_mut();
+        // SAFETY: the group and the tensor live through the call; on success `out` is a new tensor that is ours.
+        checked(unsafe {
+            translate_group_gather(&raw mut out, self.0.as_ptr(), tensor.as_ptr().cast_mut())
+        })?;
+        // SAFETY: as above.
+        Ok(unsafe { Tensor::from_ptr(out) })
+    }
+}
+
+fn text(text: &str) -> Result<CString, TchError> {
+    CString::new(text).map_err(|_| TchError::Convert(format!("`{text}` has a zero byte in it")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    /// What each of `ranks` threads makes of its group, in the order of the ranks.
+    fn together<T: Send + 'static>(ranks: u32, work: fn(u32, &Group) -> T) -> Vec<T> {
+        // Free at this moment.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let rank = move |rank| {
+            let meeting = Meeting {
+                host: "127.0.0.1".into(),
+                port,
+                serves: rank == 0,
+                name: "test".into(),
+                rank,
+                ranks,
+                timeout: Duration::from_secs(20),
+            };
+            work(rank, &Group::join(&meeting).unwrap())
+        };
+        let threads: Vec<_> = (0..ranks).map(|i| thread::spawn(move || rank(i))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    }
+
+    fn values(tensor: &Tensor) -> Vec<f32> {
+        tensor.flatten(0, -1).try_into().unwrap()
+    }
+
+    #[test]
+    fn means_are_those_of_all_ranks() {
+        let found = together(3, |rank, group| {
+            let rank = rank as f32;
+            let (a, b) = (Tensor::from_slice(&[rank, 3.0]), Tensor::from_slice(&[rank * rank]));
+            // Not in the order of its addresses, as gradients may be.
+            let turned = Tensor::from_slice(&[0.0f32, 1.0, 2.0, 3.0, 4.0, rank]).reshape([2, 3]).tr();
+            group.mean(&[a.shallow_clone(), turned.shallow_clone(), b.shallow_clone()]).unwrap();
+            [values(&a), values(&b), values(&turned)].concat()
+        });
+        let expected = vec![1.0, 3.0, 5.0 / 3.0, 0.0, 3.0, 1.0, 4.0, 2.0, 1.0];
+        for found in found {
+            assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn tensors_go_round_and_words_too() {
+        let found = together(2, |rank, group| {
+            let mine = Tensor::from_slice(&[rank as f32, 10.0]);
+            let all = group.gather(&mine).unwrap();
+            group.broadcast(&[mine.shallow_clone()]).unwrap();
+            if rank == 1 {
+                group.tell("word", b"from 1").unwrap();
+            }
+            (values(&all), values(&mine), String::from_utf8(group.told("word").unwrap()).unwrap())
+        });
+        for (all, mine, word) in found {
+            assert_eq!((all, mine), (vec![0.0, 10.0, 1.0, 10.0], vec![0.0, 10.0]));
+            assert_eq!(word, "from 1");
+        }
+    }
+
+    #[test]
+    fn a_rank_that_is_gone_is_an_error_for_the_others() {
+        let found = together(2, |rank, group| {
+            (rank == 0).then(|| group.mean(&[Tensor::from(1.0f32)]).unwrap_err().to_string())
+        });
+        assert!(found[0].as_ref().is_some_and(|error| !error.is_empty()), "{found:?}");
+    }
+}
