@@ -17,6 +17,7 @@ use translate::data::condition::Conditions;
 use translate::nets::Graph;
 use translate::recipe::{DiscriminatorNet, GeneratorNet, Recipe, Space, resolve};
 use translate::train::pool::Choice;
+use translate::train::ranks::Ranks;
 use translate::train::step::{Step, StepInput};
 
 const STEPS: u64 = 40;
@@ -100,7 +101,7 @@ impl Ours {
         };
         self.shown += batch;
         let start = Instant::now();
-        self.step.run(&input)?;
+        self.step.run(&input, &Ranks::ALONE)?;
         Ok(1e3 * start.elapsed().as_secs_f64())
     }
 }

@@ -56,6 +56,19 @@ pub fn parse(name: &str) -> Result<Device, DeviceError> {
     Ok(Device::Cuda(index))
 }
 
+/// Reads the device of one of a machine's processes that train together: where no GPU is named by its number, each has its
+/// own.
+///
+/// # Errors
+/// As [`parse`]'s.
+pub fn of_rank(name: &str, local_rank: u32) -> Result<Device, DeviceError> {
+    match name {
+        "auto" if cuda_devices().is_ok() => parse(&format!("cuda:{local_rank}")),
+        "cuda" => parse(&format!("cuda:{local_rank}")),
+        _ => parse(name),
+    }
+}
+
 /// The name that [`parse`] reads.
 pub fn name(device: Device) -> String {
     match device {

@@ -14,6 +14,7 @@ pub mod nets;
 pub mod panics;
 pub mod random;
 pub mod recipe;
+pub mod share;
 pub mod torch;
 pub mod train;
 pub mod words;

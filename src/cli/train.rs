@@ -14,9 +14,12 @@ use crate::nets::Graph;
 use crate::nets::encoder::TextEncoder;
 use crate::recipe::{Condition, Recipe, resolve, to_yaml};
 use crate::torch::guard;
+use crate::train::launch::launch;
 use crate::train::metrics::Tick;
+use crate::train::orders;
 use crate::train::plan::{Plan, Request};
 use crate::train::problems::PlanError;
+use crate::train::ranks::Ranks;
 use crate::train::signals::Signals;
 use crate::train::trainer::{Event, Outcome, Trainer};
 
@@ -88,7 +91,13 @@ fn default_threads() -> usize {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<u8, Failure> {
-    let device = device::parse(&args.device)?;
+    let launch = launch(&|name| std::env::var(name).ok())?;
+    let device = match &launch {
+        Some(launch) => device::of_rank(&args.device, launch.local_rank)?,
+        None => device::parse(&args.device)?,
+    };
+    let ranks = launch.map_or(Ok(Ranks::ALONE), |launch| Ranks::join(&launch.meeting))?;
+    let is_first = ranks.is_first();
     let seed = args.seed.map(|seed| format!("train.seed={seed}"));
     let request = Request {
         folders: [Some(args.x), args.y].into_iter().flatten().collect(),
@@ -102,17 +111,27 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         dry_run: args.dry_run,
     };
     let reading = Counter::new("read", None);
-    let plan = Plan::new(&request, &|| reading.add(1));
+    let count = || {
+        if is_first {
+            reading.add(1);
+        }
+    };
+    let plan = orders::plan(&request, &ranks, &count);
     reading.finish();
     let plan = match plan {
         // So that a script can say `train` again and again.
         Err(finished @ PlanError::Finished { .. }) => {
-            tell(format_args!("nothing to do: {finished}"));
+            if is_first {
+                tell(format_args!("nothing to do: {finished}"));
+            }
             return Ok(0);
         }
         plan => plan?,
     };
-    tell_plan(&plan)?;
+    if !is_first {
+        return if args.dry_run { Ok(0) } else { follow(plan, ranks) };
+    }
+    tell_plan(&plan, ranks.share().ranks)?;
     if args.dry_run {
         print(to_yaml(&plan.recipe)?.trim_end());
         return Ok(0);
@@ -121,7 +140,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
     let signals = Signals::listen()?;
     let mut screen = Screen::new(&plan);
     let command = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
-    let mut trainer = Trainer::open(plan, command.collect())?;
+    let mut trainer = Trainer::open(plan, command.collect(), ranks)?;
     let outcome = trainer.run(&signals, &mut |event| screen.show(&event));
     screen.bar.finish_and_clear();
     let root = root.display();
@@ -140,6 +159,21 @@ pub fn run(args: Args) -> Result<u8, Failure> {
     }
 }
 
+/// Trains as a rank that is not the first: nothing is written, and of what is told only what this machine alone can see.
+fn follow(plan: Plan, ranks: Ranks) -> Result<u8, Failure> {
+    let (signals, rank) = (Signals::listen()?, ranks.share().rank);
+    let mut trainer = Trainer::open(plan, Vec::new(), ranks)?;
+    let outcome = trainer.run(&signals, &mut |event| {
+        if let Event::Lost(lost) = event {
+            tell(format_args!("warning: rank {rank} skipped {lost}"));
+        }
+    });
+    match outcome.map_err(Failure::midway)? {
+        Outcome::Finished => Ok(0),
+        Outcome::Interrupted(status) => Ok(status),
+    }
+}
+
 /// What to do with the model.
 fn next_command(plan: &Plan) -> String {
     let root = plan.root.display();
@@ -152,7 +186,7 @@ fn next_command(plan: &Plan) -> String {
 }
 
 /// The plan, before the first step: data, networks, device, length.
-fn tell_plan(plan: &Plan) -> Result<(), Failure> {
+fn tell_plan(plan: &Plan, ranks: u32) -> Result<(), Failure> {
     let recipe = &plan.recipe;
     for warning in warnings::lines(&plan.warnings) {
         tell(format_args!("warning: {warning}"));
@@ -197,6 +231,10 @@ fn tell_plan(plan: &Plan) -> Result<(), Failure> {
         recipe.data.size,
         device::name(plan.device)
     ));
+    if ranks > 1 {
+        let each = train.batch / ranks as usize;
+        tell(format_args!("ranks     {ranks}, of each batch {each} images each"));
+    }
     tell(format_args!("run       `{}`", plan.root.display()));
     if let Some(checkpoint) = &plan.checkpoint {
         tell(format_args!("resuming  after {} of {} images", checkpoint.images, train.images));

@@ -14,6 +14,7 @@ use super::dataset::{Dataset, DatasetError};
 use super::pairs::Pairs;
 use crate::panics;
 use crate::random::{Purpose, coin, permutation, stream, uniform_below};
+use crate::share::Share;
 
 /// How samples are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,16 +25,18 @@ pub struct SampleOptions {
     pub size: u32,
     /// Mirror half of the samples left to right.
     pub flip: bool,
-    /// Samples in a batch.
+    /// Samples in a batch, over all ranks.
     pub batch: usize,
+    /// Which of them are made here.
+    pub share: Share,
 }
 
-/// One batch: sample i of every side belongs together.
+/// One batch, or a rank's share of it: sample i of every side belongs together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// For each dataset `[batch, size, size, 3]`, row-major, 0 to 255.
+    /// For each dataset `[share, size, size, 3]`, row-major, 0 to 255.
     pub sides: Vec<Vec<u8>>,
-    /// For each dataset the numbers of the images that the samples were cut from, `[batch]`.
+    /// For each dataset the numbers of the images that the samples were cut from, `[share]`.
     pub items: Vec<Vec<usize>>,
 }
 
@@ -227,12 +230,12 @@ impl Sampler {
     }
 
     fn batch(&self, index: u64) -> Result<Batch, LoaderError> {
-        let SampleOptions { size, batch, .. } = self.options;
-        let bytes = size as usize * size as usize * 3 * batch;
+        let SampleOptions { size, batch, share, .. } = self.options;
+        let count = share.of(batch);
+        let bytes = size as usize * size as usize * 3 * count;
         let mut sides: Vec<_> = self.sides.datasets.iter().map(|_| Vec::with_capacity(bytes)).collect();
-        let mut items: Vec<_> = sides.iter().map(|_| Vec::with_capacity(batch)).collect();
-        let first = index * batch as u64;
-        for sample in first..first + batch as u64 {
+        let mut items: Vec<_> = sides.iter().map(|_| Vec::with_capacity(count)).collect();
+        for sample in share.range(index * batch as u64, batch) {
             for (side, (item, image)) in self.images(sample)?.into_iter().enumerate() {
                 self.append(sample, side, &image, &mut sides[side])?;
                 items[side].push(item);

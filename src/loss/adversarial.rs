@@ -2,9 +2,10 @@
 
 use std::f64::consts::LN_2;
 
+use crate::torch::sum_kind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// An adversarial objective, with the paper that it follows.
 ///
@@ -132,7 +133,7 @@ impl Objective {
 }
 
 fn mean(verdicts: &Tensor) -> Tensor {
-    verdicts.mean(Kind::Float)
+    verdicts.mean(sum_kind(verdicts))
 }
 
 fn squared_distance(verdicts: &Tensor, target: f64) -> Tensor {

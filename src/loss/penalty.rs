@@ -1,6 +1,7 @@
 //! Penalties on the slope of a discriminator, by double backward.
 
-use tch::{Kind, Tensor};
+use crate::torch::sum_kind;
+use tch::Tensor;
 
 /// The gradient penalty of Gulrajani et al. 2017 (<https://arxiv.org/abs/1704.00028>, equation 3), without its weight: the
 /// mean of (‖∇f(x̂)‖₂ − 1)² at points x̂ between `real` and `fake`, `[batch, 3, height, width]` both. `mix`
@@ -15,13 +16,15 @@ pub fn gradient_penalty(
     mix: &Tensor,
 ) -> Tensor {
     let between = fake + (real - fake) * mix;
-    (squared_slopes(judge, &between).sqrt() - 1.0).square().mean(Kind::Float)
+    let off = squared_slopes(judge, &between).sqrt() - 1.0;
+    off.square().mean(off.kind())
 }
 
 /// R1 (Mescheder et al. 2018, <https://arxiv.org/abs/1801.04406>, equation 9), without its weight γ: half the mean of
 /// ‖∇f(x)‖₂² at real images `[batch, 3, height, width]`.
 pub fn r1(judge: impl Fn(&Tensor) -> Tensor, real: &Tensor) -> Tensor {
-    squared_slopes(judge, real).mean(Kind::Float) * 0.5
+    let slopes = squared_slopes(judge, real);
+    slopes.mean(slopes.kind()) * 0.5
 }
 
 /// ‖∇f‖₂² at every image, `[batch]`, differentiable.
@@ -30,14 +33,14 @@ fn squared_slopes(judge: impl Fn(&Tensor) -> Tensor, at: &Tensor) -> Tensor {
     const LEAST: f64 = 1e-12;
     let at = at.detach().set_requires_grad(true);
     let verdicts = judge(&at);
-    let each = verdicts.flatten(1, -1).mean_dim(1i64, false, Kind::Float);
-    let slopes = Tensor::run_backward(&[each.sum(Kind::Float)], &[&at], true, true);
-    slopes[0].flatten(1, -1).square().sum_dim_intlist(1i64, false, Kind::Float) + LEAST
+    let each = verdicts.flatten(1, -1).mean_dim(1i64, false, sum_kind(&verdicts));
+    let slopes = Tensor::run_backward(&[each.sum(each.kind())], &[&at], true, true);
+    slopes[0].flatten(1, -1).square().sum_dim_intlist(1i64, false, sum_kind(&slopes[0])) + LEAST
 }
 
 #[cfg(test)]
 mod tests {
-    use tch::Device;
+    use tch::{Device, Kind};
 
     use super::*;
 

@@ -1,6 +1,7 @@
 //! Differentiable augmentation (Zhao et al. 2020, <https://arxiv.org/abs/2006.10738>): what a discriminator sees is changed
 //! at random, real images and fakes alike, so that it cannot learn a small folder by heart; gradients go through.
 
+use crate::torch::sum_kind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -46,9 +47,9 @@ pub fn augment(images: &Tensor, kinds: &[Augmentation], random: &Tensor) -> Tens
 
 fn color(xs: &Tensor, brightness: &Tensor, saturation: &Tensor, contrast: &Tensor) -> Tensor {
     let xs = xs + (brightness - 0.5);
-    let grey = xs.mean_dim(1i64, true, Kind::Float);
+    let grey = xs.mean_dim(1i64, true, sum_kind(&xs));
     let xs = (&xs - &grey) * (saturation * 2.0) + grey;
-    let middle = xs.mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float);
+    let middle = xs.mean_dim([1i64, 2, 3].as_slice(), true, sum_kind(&xs));
     (&xs - &middle) * (contrast + 0.5) + middle
 }
 
@@ -85,7 +86,7 @@ fn cut(xs: &Tensor, down: &Tensor, right: &Tensor) -> Tensor {
         place.ge_tensor(&first).logical_and(&place.lt_tensor(&(first + hole)))
     };
     let hole = inside(height, down).unsqueeze(2).logical_and(&inside(width, right).unsqueeze(1));
-    xs * hole.logical_not().unsqueeze(1).to_kind(Kind::Float)
+    xs * hole.logical_not().unsqueeze(1).to_kind(xs.kind())
 }
 
 #[cfg(test)]

@@ -8,13 +8,14 @@ use std::ops::RangeInclusive;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 use tch::nn::{self, Module as _, Path};
-use tch::{Kind, Tensor};
 
 use super::layers::{
     Conv, Judged, Net, Norm, NormLayer, Projection, Window, conv_transpose, conv_transpose_before,
     leaky_relu, norm,
 };
+use crate::torch::sum_kind;
 
 /// From a 4×4 map to one value, and back.
 const WHOLE: Window = Window { kernel: 4, stride: 1, padding: 0 };
@@ -153,7 +154,7 @@ impl Net for Discriminator {
         }
         let verdict = self.tail.forward(&ys, train);
         // Divided by the root of the pixels, a sum over them is as long as the map that the verdict is made of.
-        let summed = || ys.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float) / 4;
+        let summed = || ys.sum_dim_intlist([2i64, 3].as_slice(), false, sum_kind(&ys)) / 4;
         Projection::add_to(self.projection.as_ref(), verdict, summed, condition, train)
     }
 }

@@ -1,10 +1,11 @@
 //! What the networks are made of, with the initialisation that they share: convolutions N(0, 0.02), biases 0,
 //! batch norm's scale N(1, 0.02) (Radford et al. 2016).
 
+use crate::torch::sum_kind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 use tch::nn::{self, Module as _, ModuleT as _, Path};
-use tch::{Kind, Tensor};
 
 /// The normalisation between convolutions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -291,7 +292,7 @@ impl Projection {
     ) -> Tensor {
         let (Some(projection), Some(condition)) = (this, condition) else { return verdict };
         let product = features() * projection.0.forward(condition, train);
-        verdict + product.sum_dim_intlist(1i64, true, Kind::Float).unsqueeze(-1).unsqueeze(-1)
+        verdict + product.sum_dim_intlist(1i64, true, sum_kind(&product)).unsqueeze(-1).unsqueeze(-1)
     }
 }
 

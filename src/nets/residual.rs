@@ -4,12 +4,13 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 use tch::nn::{self, Module as _, Path};
-use tch::{Kind, Tensor};
 
 use super::dcgan::{channels, join, levels};
 use super::layers::{Conv, Judged, Linear, Net, Norm, NormLayer, Projection, Window, norm};
 use super::upsample::nearest;
+use crate::torch::sum_kind;
 
 const SAME: Window = Window { kernel: 3, stride: 1, padding: 1 };
 const POINT: Window = Window { kernel: 1, stride: 1, padding: 0 };
@@ -190,7 +191,7 @@ impl Net for Discriminator {
         for block in &self.blocks {
             ys = block.forward(&ys, train);
         }
-        let summed = ys.relu().sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float);
+        let summed = ys.relu().sum_dim_intlist([2i64, 3].as_slice(), false, sum_kind(&ys));
         let verdict = self.tail.forward(&summed, train).unsqueeze(-1).unsqueeze(-1);
         Projection::add_to(self.projection.as_ref(), verdict, || summed, condition, train)
     }

@@ -15,6 +15,7 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include <chrono>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -39,12 +40,20 @@ struct Bucket {
     c10::intrusive_ptr<c10d::Work> work;
 };
 
+// Begins an exchange. libtorch's flight recorder notes each beginning in a map that several groups of one process share
+// without a lock.
+template <typename F> c10::intrusive_ptr<c10d::Work> begun(F begin) {
+    static std::mutex mutex;
+    const std::lock_guard<std::mutex> lock(mutex);
+    return begin();
+}
+
 Bucket sent(const Group &group, std::vector<at::Tensor> tensors) {
     std::vector<at::Tensor> rows;
     for (const at::Tensor &tensor : tensors) rows.push_back(tensor.reshape(-1));
     Bucket bucket{std::move(tensors), at::cat(rows), nullptr};
     std::vector<at::Tensor> flat{bucket.flat};
-    bucket.work = group.backend->allreduce(flat);
+    bucket.work = begun([&] { return group.backend->allreduce(flat); });
     return bucket;
 }
 
@@ -85,8 +94,8 @@ char *translate_group_get(Group *group, const char *key, Sink sink, void *contex
     });
 }
 
-// Puts in place of each tensor its mean over all ranks, which give tensors of the same shapes in the same order.
-char *translate_group_mean(Group *group, at::Tensor **tensors, size_t count) {
+// The mean over all ranks of each tensor; they give tensors of one kind, of the same shapes in the same order.
+char *translate_group_mean(at::Tensor **out, Group *group, at::Tensor **tensors, size_t count) {
     return guarded([&] {
         c10::AutoGradMode no_grad(false);
         std::vector<Bucket> buckets;
@@ -102,12 +111,13 @@ char *translate_group_mean(Group *group, at::Tensor **tensors, size_t count) {
             }
         }
         const double ranks = group->backend->getSize();
+        // All of them first: a failure must not leave some tensors made.
+        for (Bucket &bucket : buckets) bucket.work->wait();
         for (Bucket &bucket : buckets) {
-            bucket.work->wait();
             bucket.flat.div_(ranks);
             int64_t at = 0;
-            for (at::Tensor &tensor : bucket.tensors) {
-                tensor.copy_(bucket.flat.narrow(0, at, tensor.numel()).view(tensor.sizes()));
+            for (const at::Tensor &tensor : bucket.tensors) {
+                *out++ = new at::Tensor(bucket.flat.narrow(0, at, tensor.numel()).view(tensor.sizes()));
                 at += tensor.numel();
             }
         }
@@ -120,7 +130,7 @@ char *translate_group_broadcast(Group *group, at::Tensor **tensors, size_t count
         c10::AutoGradMode no_grad(false);
         for (size_t i = 0; i < count; i++) {
             std::vector<at::Tensor> flat{tensors[i]->contiguous()};
-            group->backend->broadcast(flat)->wait();
+            begun([&] { return group->backend->broadcast(flat); })->wait();
             tensors[i]->copy_(flat[0]);
         }
     });
@@ -137,7 +147,7 @@ char *translate_group_gather(at::Tensor **out, Group *group, at::Tensor *tensor)
         std::vector<std::vector<at::Tensor>> places(1);
         for (int rank = 0; rank < ranks; rank++) places[0].push_back(all.select(0, rank));
         std::vector<at::Tensor> given{tensor->contiguous()};
-        group->backend->allgather(places, given)->wait();
+        begun([&] { return group->backend->allgather(places, given); })->wait();
         *out = new at::Tensor(all);
     });
 }

@@ -39,7 +39,12 @@ unsafe extern "C" {
         sink: Sink,
         context: *mut c_void,
     ) -> *mut c_char;
-    fn translate_group_mean(group: *mut CGroup, tensors: *const *mut C_tensor, count: usize) -> *mut c_char;
+    fn translate_group_mean(
+        out: *mut *mut C_tensor,
+        group: *mut CGroup,
+        tensors: *const *mut C_tensor,
+        count: usize,
+    ) -> *mut c_char;
     fn translate_group_broadcast(
         group: *mut CGroup,
         tensors: *const *mut C_tensor,
@@ -132,14 +137,19 @@ impl Group {
         collected(|context| unsafe { translate_group_get(self.0.as_ptr(), key.as_ptr(), append, context) })
     }
 
-    /// Puts in place of each tensor its mean over all ranks, which give tensors of the same shapes in the same order.
+    /// The mean of each tensor over all ranks, which give tensors of one kind, of the same shapes in the same order.
     ///
     /// # Errors
-    /// libtorch's; the tensors are then as they were, or some of them means.
-    pub fn mean(&self, tensors: &[Tensor]) -> Result<(), TchError> {
+    /// libtorch's.
+    pub fn mean(&self, tensors: &[Tensor]) -> Result<Vec<Tensor>, TchError> {
         let tensors = pointers(tensors);
-        // SAFETY: the group and the tensors live through the call, which writes into the tensors' own memory.
-        checked(unsafe { translate_group_mean(self.0.as_ptr(), tensors.as_ptr(), tensors.len()) })
+        let mut out = vec![std::ptr::null_mut(); tensors.len()];
+        // SAFETY: the group and the tensors live through the call; `out` has as many places as there are tensors.
+        checked(unsafe {
+            translate_group_mean(out.as_mut_ptr(), self.0.as_ptr(), tensors.as_ptr(), tensors.len())
+        })?;
+        // SAFETY: on success every place holds a new tensor that is ours.
+        Ok(out.into_iter().map(|mean| unsafe { Tensor::from_ptr(mean) }).collect())
     }
 
     /// Puts rank 0's values in place of every rank's.
@@ -148,7 +158,7 @@ impl Group {
     /// libtorch's.
     pub fn broadcast(&self, tensors: &[Tensor]) -> Result<(), TchError> {
         let tensors = pointers(tensors);
-        // SAFETY: as in `mean`.
+        // SAFETY: the group and the tensors live through the call, which writes into the tensors' own memory.
         checked(unsafe { translate_group_broadcast(self.0.as_ptr(), tensors.as_ptr(), tensors.len()) })
     }
 
@@ -207,8 +217,8 @@ mod tests {
             let (a, b) = (Tensor::from_slice(&[rank, 3.0]), Tensor::from_slice(&[rank * rank]));
             // Not in the order of its addresses, as gradients may be.
             let turned = Tensor::from_slice(&[0.0f32, 1.0, 2.0, 3.0, 4.0, rank]).reshape([2, 3]).tr();
-            group.mean(&[a.shallow_clone(), turned.shallow_clone(), b.shallow_clone()]).unwrap();
-            [values(&a), values(&b), values(&turned)].concat()
+            let means = group.mean(&[a, b, turned]).unwrap();
+            means.iter().map(values).collect::<Vec<_>>().concat()
         });
         let expected = vec![1.0, 3.0, 5.0 / 3.0, 0.0, 3.0, 1.0, 4.0, 2.0, 1.0];
         for found in found {

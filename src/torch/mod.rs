@@ -2,6 +2,8 @@
 //! that train together; each with its safe side), the one place where a libtorch failure inside plain tch calls becomes an error (`guard`), when its CUDA half is loaded (`cuda`), and how the memory it frees
 //! is kept (`memory`).
 
+use tch::{Kind, Tensor};
+
 mod cuda;
 mod group;
 mod guard;
@@ -16,6 +18,11 @@ pub use guard::{TorchError, guard};
 pub use memory::keep_freed_memory;
 pub use program::{Program, pickle};
 pub use shim::{AdamRates, fused_adam, leaky_relu, version};
+
+/// The kind in which sums over `xs` are taken: float32, or wider where `xs` is.
+pub fn sum_kind(xs: &Tensor) -> Kind {
+    if xs.kind() == Kind::Double { Kind::Double } else { Kind::Float }
+}
 
 /// The folder of the libtorch that the program was built against.
 pub const LIBTORCH: &str = env!("TRANSLATE_LIBTORCH");

@@ -27,19 +27,26 @@ impl Adam {
         Self { exp_avgs: zeros(), exp_avg_sqs: zeros(), steps, names, params, betas }
     }
 
-    /// Differentiates the scalar `loss` and updates every parameter. Parameters of networks that are not this
-    /// optimizer's get no gradient, so nothing has to be frozen.
+    /// Differentiates the scalar `loss` by every parameter. Parameters of networks that are not this optimizer's get no
+    /// gradient, so nothing has to be frozen.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn minimize(&mut self, loss: &Tensor, lr: f64) -> Result<(), TchError> {
-        let grads = Tensor::f_run_backward(&[loss], &self.params, false, false)?;
+    pub fn gradients(&self, loss: &Tensor) -> Result<Vec<Tensor>, TchError> {
+        Tensor::f_run_backward(&[loss], &self.params, false, false)
+    }
+
+    /// Updates every parameter by its gradient.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn update(&mut self, grads: &[Tensor], lr: f64) -> Result<(), TchError> {
         tch::no_grad(|| {
             for step in &mut self.steps {
                 let _ = step.f_add_scalar_(1.0)?;
             }
             let rates = AdamRates { lr, betas: self.betas, eps: EPS };
-            fused_adam(&self.params, &grads, &self.exp_avgs, &self.exp_avg_sqs, &self.steps, rates)
+            fused_adam(&self.params, grads, &self.exp_avgs, &self.exp_avg_sqs, &self.steps, rates)
         })
     }
 

@@ -16,30 +16,33 @@ use crate::data::noise::noise;
 use crate::nets::augment::NUMBERS;
 use crate::random::{Purpose, stream, unit_f32};
 use crate::recipe::{Condition, Recipe, Space};
+use crate::share::Share;
 
-/// The input of the step that comes after `steps` steps. `sides` holds the conditions of each conditioned space.
+/// The input of the step that comes after `steps` steps, for one rank's share of the batch, which `loaded` holds. `sides`
+/// holds the conditions of each conditioned space.
 pub fn step_input(
     recipe: &Recipe,
     sides: &IndexMap<Space, Conditioned>,
     loaded: &Batch,
-    steps: u64,
+    (steps, share): (u64, Share),
     device: Device,
 ) -> StepInput {
-    let (batch, size) = (recipe.train.batch, recipe.data.size);
-    let draw = Draw { recipe, shown: steps * batch as u64, device };
+    let (batch, size) = (share.of(recipe.train.batch), recipe.data.size);
+    let draw = Draw { recipe, shown: steps * recipe.train.batch as u64, share, device };
+    let own = draw.images();
     let images = loaded.sides.iter().map(|bytes| from_bytes(bytes, batch, size, size, device));
     let mut samples: IndexMap<Space, Tensor> = recipe.spaces().into_iter().zip(images).collect();
     if let Some(width) = recipe.noise() {
-        let noise = noise(recipe.train.seed, Purpose::Noise, draw.shown, batch, width, device);
+        let noise = noise(recipe.train.seed, Purpose::Noise, own.start, batch, width, device);
         samples.insert(Space::Z, noise);
     }
-    let (seed, shown, spaces) = (recipe.train.seed, draw.shown, recipe.spaces());
+    let (seed, first, spaces) = (recipe.train.seed, own.start, recipe.spaces());
     let items = |space: &Space| &loaded.items[spaces.iter().position(|other| other == space).unwrap_or(0)];
     let drawn = |(space, side): (&Space, &Conditioned)| {
-        (*space, side.draw(seed, shown, items(space)).to_device(device))
+        (*space, side.draw(seed, first, items(space)).to_device(device))
     };
     let mismatched = |(space, side): (&Space, &Conditioned)| {
-        (*space, side.draw_mismatched(seed, shown, items(space)).to_device(device))
+        (*space, side.draw_mismatched(seed, first, items(space)).to_device(device))
     };
     let is_aware = |(space, _): &(&Space, &Conditioned)| {
         recipe.conditions.get(*space).is_some_and(Condition::is_matching_aware)
@@ -64,32 +67,42 @@ struct Draw<'a> {
     recipe: &'a Recipe,
     /// Images shown before.
     shown: u64,
+    /// Which part of the batch this is.
+    share: Share,
     device: Device,
 }
 
 impl Draw<'_> {
-    /// The numbers, counted over the whole training, of the fakes that land in `space`.
-    fn landing(&self, space: Space) -> Range<u64> {
-        let arrows = self.recipe.generators.values().filter(|arrow| arrow.to == space).count() as u64;
-        self.shown * arrows..(self.shown + self.recipe.train.batch as u64) * arrows
+    /// The numbers, counted over the whole training, of the share's images of one space.
+    fn images(&self) -> Range<u64> {
+        self.share.range(self.shown, self.recipe.train.batch)
     }
 
-    /// One choice for each fake that lands in `space`.
+    /// The numbers, counted over the whole training, of the fakes in a share that land in `space`: those of one arrow after
+    /// those of another.
+    fn landing(&self, space: Space, share: Share) -> impl Iterator<Item = u64> {
+        let arrows = self.recipe.generators.values().filter(|arrow| arrow.to == space).count() as u64;
+        let batch = self.recipe.train.batch;
+        let first = self.shown * arrows;
+        (0..arrows).flat_map(move |arrow| share.range(first + arrow * batch as u64, batch))
+    }
+
+    /// One choice for each fake that lands in `space`, whoever makes it.
     fn choices(&self, space: Space) -> Vec<Choice> {
         let (seed, pool) = (self.recipe.train.seed, self.recipe.loss.pool);
-        self.landing(space).map(|fake| Choice::draw(seed, space, fake, pool)).collect()
+        self.landing(space, Share::WHOLE).map(|fake| Choice::draw(seed, space, fake, pool)).collect()
     }
 
     /// One number from 0 to 1 for each fake that lands in `space`, `[fakes, 1, 1, 1]`.
     fn mixes(&self, space: Space) -> Tensor {
         let counter = |fake| 2 * fake + space.side() as u64;
         let draw = |fake| unit_f32(&mut stream(self.recipe.train.seed, Purpose::Mix, counter(fake)));
-        let drawn: Vec<f32> = self.landing(space).map(draw).collect();
+        let drawn: Vec<f32> = self.landing(space, self.share).map(draw).collect();
         Tensor::from_slice(&drawn).reshape([-1, 1, 1, 1]).to_device(self.device)
     }
 
     fn augments(&self, space: Space) -> Augments {
-        let drawn = |images: Range<u64>, usage: u64| {
+        let drawn = |images: &mut dyn Iterator<Item = u64>, usage: u64| {
             let image = |image: u64| {
                 let counter = 3 * (2 * image + space.side() as u64) + usage;
                 let mut rng = stream(self.recipe.train.seed, Purpose::Augment, counter);
@@ -98,9 +111,12 @@ impl Draw<'_> {
             let numbers: Vec<f32> = images.flat_map(image).collect();
             Tensor::from_slice(&numbers).reshape([-1, NUMBERS]).to_device(self.device)
         };
-        let real = self.shown..self.shown + self.recipe.train.batch as u64;
-        let fakes = || self.landing(space);
-        Augments { current: drawn(fakes(), 0), real: drawn(real, 1), shown: drawn(fakes(), 2) }
+        let fakes = || self.landing(space, self.share);
+        Augments {
+            current: drawn(&mut fakes(), 0),
+            real: drawn(&mut self.images(), 1),
+            shown: drawn(&mut fakes(), 2),
+        }
     }
 }
 
@@ -120,7 +136,7 @@ mod tests {
     fn input(recipe: &Recipe, steps: u64) -> StepInput {
         let batch = recipe.train.batch;
         let loaded = Batch { sides: vec![vec![0; 3 * batch]; 2], items: vec![vec![0; batch]; 2] };
-        step_input(recipe, &IndexMap::new(), &loaded, steps, Device::Cpu)
+        step_input(recipe, &IndexMap::new(), &loaded, (steps, Share::WHOLE), Device::Cpu)
     }
 
     /// The reference's rule: `1 - max(0, e - 100) / 101` in epoch e, counted from 1.

@@ -1,19 +1,23 @@
 //! Training: the step, the loop around it, and all that a run leaves behind.
 //!
 //! Read `step` first; it is the paper. `trainer` is the loop, `state` what has to be saved to go on bit for bit, and
-//! `run` the folder.
+//! `run` the folder, and `record` what is written there. `ranks` are the processes that train together.
 
 pub mod adam;
 pub mod advice;
 pub mod checkpoint;
 pub mod draw;
 pub mod ema;
+pub mod launch;
 pub mod metrics;
 pub mod monitor;
+pub mod orders;
 pub mod pace;
 pub mod plan;
 pub mod pool;
 pub mod problems;
+pub mod ranks;
+pub mod record;
 mod resume;
 pub mod run;
 pub mod samples;

@@ -124,19 +124,46 @@ impl Plan {
             Some(begun) => go_on(request, &root, begun, &recipe, &domains, &opened, &mut warnings)?,
             None => None,
         };
-        let (datasets, conditioned) = opened;
+        let plan =
+            Self { parents, root, existing, checkpoint, ..Self::of(request, recipe, domains, opened)? };
+        warnings.extend(plan.warnings);
+        Ok(Self { warnings, ..plan })
+    }
+
+    /// The plan of a rank that is told what to train: its own folders, and nothing of the run's.
+    ///
+    /// # Errors
+    /// The folders'.
+    pub(super) fn following(
+        request: &Request,
+        recipe: Recipe,
+        domains: Domains,
+        read: &(dyn Fn() + Sync),
+    ) -> Result<Self, PlanError> {
+        let folders = request.folders.iter().map(|folder| scan(folder)).collect::<Result<_, _>>()?;
+        let (opened, _) = open_sides(request.cache, &recipe, folders, &domains, read)?;
+        Self::of(request, recipe, domains, opened)
+    }
+
+    /// A plan without a run.
+    fn of(
+        request: &Request,
+        recipe: Recipe,
+        domains: Domains,
+        (datasets, conditioned): Opened,
+    ) -> Result<Self, PlanError> {
+        let mut warnings = Vec::new();
         let pairs = if recipe.data.paired { Some(find_pairs(&datasets, &mut warnings)?) } else { None };
         let Request { device, threads, .. } = *request;
-        let sides = Sides { datasets, pairs };
         Ok(Self {
             recipe,
-            sides,
+            sides: Sides { datasets, pairs },
             conditioned,
-            parents,
+            parents: Vec::new(),
             domains,
-            root,
-            existing,
-            checkpoint,
+            root: PathBuf::new(),
+            existing: None,
+            checkpoint: None,
             device,
             threads,
             warnings,

@@ -1,5 +1,7 @@
 //! The replay pool (Shrivastava et al. 2017): discriminators also see fakes of earlier steps, which damps oscillation.
 
+use std::collections::BTreeMap;
+
 use tch::{Device, Kind, Tensor};
 
 use crate::random::{Purpose, coin, stream, uniform_below};
@@ -23,6 +25,15 @@ impl Choice {
     }
 }
 
+/// What a pool gives for fakes.
+#[derive(Debug)]
+pub struct Exchange {
+    /// For the discriminator, in the shape of the fakes.
+    pub shown: Tensor,
+    /// By slot, what the pool shall hold from now on.
+    stored: BTreeMap<usize, Tensor>,
+}
+
 /// A pool of up to `capacity` fakes of one space. Until it is full, every fake is stored and returned.
 #[derive(Debug)]
 pub struct Pool {
@@ -38,31 +49,44 @@ impl Pool {
         Self { capacity, filled: 0, images: None }
     }
 
-    /// Exchanges `fakes` `[batch, channels, height, width]`, detached, for what the discriminator shall see, in the
-    /// same shape. One choice an image.
-    pub fn exchange(&mut self, fakes: &Tensor, choices: &[Choice]) -> Tensor {
-        if self.capacity == 0 {
-            return fakes.shallow_clone();
+    /// Whether nothing is ever stored, so that the current fakes are shown.
+    pub const fn is_idle(&self) -> bool {
+        self.capacity == 0
+    }
+
+    /// Exchanges `fakes` `[batch, channels, height, width]`, detached, for what the discriminator shall see. One choice an
+    /// image. The pool stays as it is until it is told to [keep](Self::keep) the exchange.
+    pub fn exchange(&self, fakes: &Tensor, choices: &[Choice]) -> Exchange {
+        if self.is_idle() {
+            return Exchange { shown: fakes.shallow_clone(), stored: BTreeMap::new() };
         }
-        let (batch, channels, height, width) = fakes.size4().unwrap_or_default();
-        let shape = [self.capacity as i64, channels, height, width];
-        let images = self.images.get_or_insert_with(|| Tensor::zeros(shape, (Kind::Float, fakes.device())));
+        let mut stored = BTreeMap::new();
         let mut shown = Vec::with_capacity(choices.len());
-        for (i, choice) in (0..batch).zip(choices) {
-            let fake = fakes.get(i);
-            if self.filled < self.capacity {
-                images.get(self.filled as i64).copy_(&fake);
-                self.filled += 1;
-                shown.push(fake);
+        let mut filled = self.filled;
+        for (fake, choice) in fakes.unbind(0).into_iter().zip(choices) {
+            if filled < self.capacity {
+                shown.push(fake.shallow_clone());
+                stored.insert(filled, fake);
+                filled += 1;
             } else if choice.swap {
-                let mut place = images.get(choice.slot as i64);
-                shown.push(place.copy());
-                place.copy_(&fake);
+                let newer = stored.insert(choice.slot, fake);
+                let older = || self.images.as_ref().map(|images| images.get(choice.slot as i64));
+                shown.extend(newer.or_else(older));
             } else {
                 shown.push(fake);
             }
         }
-        Tensor::stack(&shown, 0)
+        Exchange { shown: Tensor::stack(&shown, 0), stored }
+    }
+
+    /// Stores what the exchange put in.
+    pub fn keep(&mut self, exchange: Exchange) {
+        for (slot, fake) in exchange.stored {
+            let shape = [&[self.capacity as i64], &fake.size()[..]].concat();
+            let new = || Tensor::zeros(&shape, (fake.kind(), fake.device()));
+            self.images.get_or_insert_with(new).get(slot as i64).copy_(&fake);
+            self.filled = self.filled.max(slot + 1);
+        }
     }
 
     /// The stored images `[filled, channels, height, width]`, if any.
@@ -90,8 +114,15 @@ mod tests {
         Tensor::from_slice(values).reshape([-1, 1, 1, 1]).repeat([1, 3, 1, 1])
     }
 
+    fn exchanged(pool: &mut Pool, values: &[f32], choices: &[Choice]) -> Tensor {
+        let exchange = pool.exchange(&fake(values), choices);
+        let shown = exchange.shown.shallow_clone();
+        pool.keep(exchange);
+        shown
+    }
+
     fn shown(pool: &mut Pool, value: f32, swap: bool, slot: usize) -> f64 {
-        pool.exchange(&fake(&[value]), &[Choice { swap, slot }]).double_value(&[0, 0, 0, 0])
+        exchanged(pool, &[value], &[Choice { swap, slot }]).double_value(&[0, 0, 0, 0])
     }
 
     #[test]
@@ -111,9 +142,9 @@ mod tests {
     #[test]
     fn what_was_returned_does_not_change_when_its_slot_does() {
         let mut pool = Pool::new(1);
-        let first = pool.exchange(&fake(&[1.0]), &[Choice { swap: false, slot: 0 }]);
-        let swapped = pool.exchange(&fake(&[2.0]), &[Choice { swap: true, slot: 0 }]);
-        let _ = pool.exchange(&fake(&[3.0]), &[Choice { swap: true, slot: 0 }]);
+        let first = exchanged(&mut pool, &[1.0], &[Choice { swap: false, slot: 0 }]);
+        let swapped = exchanged(&mut pool, &[2.0], &[Choice { swap: true, slot: 0 }]);
+        let _ = exchanged(&mut pool, &[3.0], &[Choice { swap: true, slot: 0 }]);
         assert_eq!((first.double_value(&[0, 0, 0, 0]), swapped.double_value(&[0, 0, 0, 0])), (1.0, 1.0));
     }
 
@@ -121,19 +152,27 @@ mod tests {
     fn a_batch_is_exchanged_image_by_image() {
         let mut pool = Pool::new(3);
         let choices = [Choice { swap: true, slot: 0 }; 4];
-        let out: Vec<f32> = pool
-            .exchange(&fake(&[1.0, 2.0, 3.0, 4.0]), &choices)
-            .select(1, 0)
-            .flatten(0, -1)
-            .try_into()
-            .unwrap();
-        assert_eq!(out, [1.0, 2.0, 3.0, 1.0]);
+        let mut out = |values: &[f32]| -> Vec<f32> {
+            exchanged(&mut pool, values, &choices).select(1, 0).flatten(0, -1).try_into().unwrap()
+        };
+        assert_eq!(out(&[1.0, 2.0, 3.0, 4.0]), [1.0, 2.0, 3.0, 1.0]);
+        // Each finds the one before it in its slot.
+        assert_eq!(out(&[5.0, 6.0, 7.0, 8.0]), [4.0, 5.0, 6.0, 7.0]);
+    }
+
+    #[test]
+    fn an_exchange_that_is_not_kept_changes_nothing() {
+        let mut pool = Pool::new(2);
+        let _ = exchanged(&mut pool, &[1.0], &[Choice { swap: false, slot: 0 }]);
+        let before = pool.contents().unwrap().copy();
+        drop(pool.exchange(&fake(&[2.0, 3.0]), &[Choice { swap: true, slot: 0 }; 2]));
+        assert_eq!(pool.contents().unwrap(), before);
     }
 
     #[test]
     fn restored_contents_go_on_as_before() {
         let mut pool = Pool::new(3);
-        let _ = pool.exchange(&fake(&[1.0, 2.0]), &[Choice { swap: false, slot: 0 }; 2]);
+        let _ = exchanged(&mut pool, &[1.0, 2.0], &[Choice { swap: false, slot: 0 }; 2]);
         let mut copy = Pool::new(3);
         copy.restore(&pool.contents().unwrap(), Device::Cpu);
         for p in [&mut pool, &mut copy] {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::ranks::RankLost;
 use super::run::RunError;
 use super::state::RestoreError;
 use crate::data::condition::ConditionError;
@@ -65,6 +66,34 @@ pub enum PlanError {
         /// The second folder.
         y: PathBuf,
     },
+    /// A batch that the ranks cannot share.
+    #[error(
+        "`train.batch` is {batch}, which {ranks} ranks cannot share equally\nhint: a batch is all ranks' together: `--set \
+         train.batch={}` gives each {}", ranks_batch(*batch, *ranks), ranks_batch(*batch, *ranks) / *ranks as usize
+    )]
+    Batch {
+        /// Images a step.
+        batch: usize,
+        /// Processes that share them.
+        ranks: u32,
+    },
+    /// A rank that sees other images than the first.
+    #[error(
+        "rank {rank} does not see the same images of `{domain}` as the first rank\nhint: give every machine the same folders, \
+         or share them over the network"
+    )]
+    RankData {
+        /// The domain.
+        domain: String,
+        /// The rank.
+        rank: u32,
+    },
+    /// The first rank cannot begin.
+    #[error("the first rank cannot begin; its own message says why")]
+    FirstRank,
+    /// The other ranks.
+    #[error(transparent)]
+    Ranks(#[from] RankLost),
     /// One folder for both sides.
     #[error(
         "`{x}` and `{y}` share images: one is the other, or lies inside it\nhint: the two sides need a folder each"
@@ -183,6 +212,19 @@ pub enum TrainError {
     /// libtorch's.
     #[error("{0}{hint}", hint = memory_hint(.0))]
     Torch(#[from] TorchError),
+    /// A process that trained along.
+    #[error("{lost}\nhint: {next}", next = after_lost(*images, *saved))]
+    Lost {
+        /// What was seen of it.
+        lost: RankLost,
+        /// Images shown.
+        images: u64,
+        /// Whether this process saves the run.
+        saved: bool,
+    },
+    /// The others, before the first step.
+    #[error(transparent)]
+    Ranks(#[from] RankLost),
     /// A loss or a weight that is no number any more.
     #[error(
         "{term} is {value} after {images} images: training has diverged\nhint: a smaller `--set optim.lr=…`{rest}",
@@ -218,6 +260,20 @@ fn go_on(run: &Path, saved: bool) -> String {
         return String::new();
     }
     format!("; the run in `{}` can go on from its last checkpoint", run.display())
+}
+
+/// The next larger batch that the ranks divide.
+fn ranks_batch(batch: usize, ranks: u32) -> usize {
+    batch.next_multiple_of(ranks as usize)
+}
+
+fn after_lost(images: u64, saved: bool) -> String {
+    if saved {
+        return format!(
+            "everything up to image {images} is saved; the same command on all ranks goes on from there"
+        );
+    }
+    "its own message says why; the first rank saves what has been done".into()
 }
 
 fn memory_hint(error: &TorchError) -> &'static str {

@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::ema::Ema;
 use super::metrics::Meter;
-use super::step::{Step, StepInput};
+use super::ranks::{RankLost, Ranks};
+use super::step::{Step, StepError, StepInput};
 use crate::data::condition::Conditions;
 use crate::nets::Graph;
 use crate::recipe::Recipe;
@@ -59,17 +60,46 @@ impl State {
         Ok(Self { step: Step::new(recipe, graph), ema, meter: Meter::default(), steps: 0, device })
     }
 
-    /// Does one step.
+    /// Does one step, together with the other ranks.
     ///
     /// # Errors
-    /// libtorch's.
-    pub fn advance(&mut self, input: &StepInput) -> Result<(), TchError> {
-        let terms = self.step.run(input)?;
+    /// libtorch's, or a rank is lost.
+    pub fn advance(&mut self, input: &StepInput, ranks: &Ranks) -> Result<(), StepError> {
+        let terms = self.step.run(input, ranks)?;
         self.steps += 1;
         if let Some(ema) = self.ema.as_mut().filter(|_| input.generators) {
             ema.update(&self.step.graph, self.steps)?;
         }
         self.meter.add(&terms);
+        Ok(())
+    }
+
+    /// Puts the first rank's state in place of this one's.
+    ///
+    /// # Errors
+    /// A rank is lost.
+    pub fn take_first(&mut self, ranks: &Ranks) -> Result<(), RankLost> {
+        let fixed: Vec<Tensor> = self.fixed_tensors().into_iter().map(|(_, tensor)| tensor).collect();
+        ranks.broadcast(&fixed)?;
+        let steps = Tensor::from(self.steps as i64);
+        ranks.broadcast(&[steps.shallow_clone()])?;
+        self.steps = steps.int64_value(&[]) as u64;
+        for pool in self.step.pools.values_mut() {
+            let contents =
+                pool.contents().unwrap_or_else(|| Tensor::zeros([0; 4], (Kind::Float, self.device)));
+            let shape = Tensor::from_slice(&contents.size());
+            ranks.broadcast(&[shape.shallow_clone()])?;
+            let shape = Vec::<i64>::try_from(&shape).unwrap_or_default();
+            if shape.first().is_some_and(|&filled| filled > 0) {
+                let contents = if contents.size() == shape {
+                    contents
+                } else {
+                    Tensor::zeros(&shape, (Kind::Float, self.device))
+                };
+                ranks.broadcast(&[contents.shallow_clone()])?;
+                pool.restore(&contents, self.device);
+            }
+        }
         Ok(())
     }
 

@@ -9,10 +9,12 @@ use indexmap::IndexMap;
 use tch::{TchError, Tensor};
 
 use super::adam::Adam;
-use super::pool::{Choice, Pool};
+use super::pool::{Choice, Exchange, Pool};
+use super::ranks::{RankLost, Ranks};
 use crate::loss::{Objective, gradient_penalty, l1, r1};
 use crate::nets::{DiscriminatorNode, GeneratorNode, Graph, Network};
 use crate::recipe::{Recipe, Space};
+use crate::torch::sum_kind;
 
 /// What a step takes in.
 #[derive(Debug)]
@@ -24,7 +26,7 @@ pub struct StepInput {
     pub conditions: IndexMap<Space, Tensor>,
     /// Likewise, a condition that the real image does not meet; empty where the recipe does not ask for it.
     pub mismatched: IndexMap<Space, Tensor>,
-    /// For every judged space, one replay-pool choice for each fake that lands there.
+    /// For every judged space, one replay-pool choice for each fake that lands there, those of all ranks.
     pub choices: IndexMap<Space, Vec<Choice>>,
     /// For every judged space, how much of each point of a gradient penalty is real, 0 to 1, `[fakes, 1, 1, 1]`; empty
     /// where there is no such penalty.
@@ -53,6 +55,17 @@ pub struct Augments {
 /// `cycle.<space>`, `identity.<generator>`, `paired.<generator>`, `discriminator.<space>`, `penalty.<space>`, `r1.<space>`; and
 /// `divergence.<space>`, what the discriminator's loss says of the distance between real images and fakes.
 pub type Terms = IndexMap<String, Tensor>;
+
+/// Why a step was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// libtorch's.
+    #[error(transparent)]
+    Torch(#[from] TchError),
+    /// Another process is gone.
+    #[error(transparent)]
+    Lost(#[from] RankLost),
+}
 
 /// A graph with all that training it needs beside the data.
 #[derive(Debug)]
@@ -102,28 +115,67 @@ impl Step {
         }
     }
 
-    /// Does one step and gives its loss terms.
+    /// Does one step, together with the other ranks, and gives the loss terms of all of them.
     ///
     /// # Errors
-    /// libtorch's, from the updates; plain calls inside panic, see [`crate::torch::guard`].
-    pub fn run(&mut self, input: &StepInput) -> Result<Terms, TchError> {
+    /// libtorch's, from the updates; plain calls inside panic, see [`crate::torch::guard`]. Where a rank is lost, weights,
+    /// optimizers and pools are as they were before.
+    pub fn run(&mut self, input: &StepInput, ranks: &Ranks) -> Result<Terms, StepError> {
         let mut terms = Terms::new();
-        let fakes = if input.generators {
+        let (fakes, generators) = if input.generators {
             let made = self.make_fakes(input);
             let loss = self.generator_loss(input, &made, &mut terms);
-            self.generator_adam.minimize(&loss, input.lr)?;
-            made.fakes
+            (made.fakes, self.generator_adam.gradients(&loss)?)
         } else {
-            tch::no_grad(|| self.translate(input))
+            (tch::no_grad(|| self.translate(input)), Vec::new())
         };
 
-        let loss = self.discriminator_loss(input, &fakes, &mut terms);
-        self.discriminator_adam.minimize(&loss, input.lr)?;
+        let exchanges = self.exchange(input, &fakes, ranks)?;
+        let loss = self.discriminator_loss(input, &exchanges, &mut terms);
+        let discriminators = self.discriminator_adam.gradients(&loss)?;
+
+        // The discriminators' gradients do not depend on the generators' update, so nothing has moved yet and one exchange
+        // serves all.
+        let count = (generators.len(), discriminators.len());
+        let told = terms.values().map(Tensor::detach);
+        let mut means = ranks.mean(generators.into_iter().chain(discriminators).chain(told).collect())?;
+        let told = means.split_off(count.0 + count.1);
+        let (generators, discriminators) = means.split_at(count.0);
+        if input.generators {
+            self.generator_adam.update(generators, input.lr)?;
+        }
+        self.discriminator_adam.update(discriminators, input.lr)?;
         if let Some(clip) = self.objective.clip() {
             tch::no_grad(|| self.discriminator_adam.clamp(clip));
         }
+        for (space, exchange) in exchanges {
+            self.pools[&space].keep(exchange);
+        }
+        Ok(terms.into_keys().zip(told).collect())
+    }
 
-        Ok(terms.into_iter().map(|(name, term)| (name, term.detach())).collect())
+    /// What each space's discriminator is shown: the pool's fakes for the current ones of all ranks, of which this rank
+    /// takes its share.
+    fn exchange(
+        &self,
+        input: &StepInput,
+        fakes: &IndexMap<String, Tensor>,
+        ranks: &Ranks,
+    ) -> Result<IndexMap<Space, Exchange>, RankLost> {
+        let seen = self.seen_fakes(&input.samples, fakes);
+        let shown = |(space, pool): (&Space, &Pool)| {
+            let landed = seen.iter().filter(|(name, _)| self.graph.generators[*name].to == *space);
+            let landed: Vec<Tensor> = landed.map(|(_, seen)| seen.detach()).collect();
+            let (arrows, choices) = (landed.len() as i64, &input.choices[space]);
+            let landed = Tensor::cat(&landed, 0);
+            if pool.is_idle() {
+                return Ok((*space, pool.exchange(&landed, choices)));
+            }
+            let mut exchange = pool.exchange(&ranks.whole(&landed, arrows)?, choices);
+            exchange.shown = ranks.own(&exchange.shown, arrows);
+            Ok((*space, exchange))
+        };
+        self.pools.iter().map(shown).collect()
     }
 
     /// G(source) for every generator.
@@ -215,22 +267,17 @@ impl Step {
     /// Σ over spaces of the discriminator's objective and its penalties, on real images and on the pool's fakes, which
     /// were made before the generators moved.
     fn discriminator_loss(
-        &mut self,
+        &self,
         input: &StepInput,
-        fakes: &IndexMap<String, Tensor>,
+        exchanges: &IndexMap<Space, Exchange>,
         terms: &mut Terms,
     ) -> Tensor {
         let mut loss = Vec::new();
-        let seen = self.seen_fakes(&input.samples, fakes);
         for (space, judge) in &self.graph.discriminators {
-            let names: Vec<&String> = self.landing(*space).collect();
-            let landed = seen.iter().filter(|(name, _)| names.contains(name)).map(|(_, seen)| seen.detach());
-            let landed = Tensor::cat(&landed.collect::<Vec<_>>(), 0);
-            let source = self.graph.generators[names[0]].from;
-            let real = judge.view(&input.samples[space], &input.samples[&source]);
-            let Some(pool) = self.pools.get_mut(space) else { continue };
-            let shown = pool.exchange(&landed, &input.choices[space]);
-            for (name, (term, weight)) in self.judge(*space, judge, input, [&real, &shown]) {
+            let source = self.landing(*space).map(|name| self.graph.generators[name].from).next();
+            let source = source.map_or(&input.samples[space], |source| &input.samples[&source]);
+            let real = judge.view(&input.samples[space], source);
+            for (name, (term, weight)) in self.judge(*space, judge, input, [&real, &exchanges[space].shown]) {
                 loss.extend(weight.map(|weight| &term * weight));
                 terms.insert(format!("{name}.{}", space.name()), term);
             }
@@ -313,5 +360,5 @@ fn forward_all(net: &Network, first: Shown<'_>, others: &[Shown<'_>]) -> Vec<Ten
 }
 
 fn sum(terms: &[Tensor]) -> Tensor {
-    Tensor::stack(terms, 0).sum(tch::Kind::Float)
+    Tensor::stack(terms, 0).sum(sum_kind(&terms[0]))
 }

@@ -18,6 +18,7 @@ mod networks;
 mod objectives;
 mod printed;
 mod python;
+mod ranks;
 mod recipe_commands;
 mod recipes;
 mod resume;

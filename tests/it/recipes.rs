@@ -10,8 +10,10 @@ use translate::data::loader::Batch;
 use translate::loss::Objective;
 use translate::nets::encoder::TextEncoder;
 use translate::recipe::{Condition, DiscriminatorNet, GeneratorNet, PRESETS, Recipe, Space, resolve};
+use translate::share::Share;
 use translate::train::checkpoint;
 use translate::train::draw::step_input;
+use translate::train::ranks::Ranks;
 use translate::train::state::State;
 use translate::train::step::StepInput;
 
@@ -24,16 +26,17 @@ const CRITIC_STEPS: u64 = 2;
 
 /// The recipe with networks and images as small as they can be.
 fn small(name: &str) -> Recipe {
-    small_with(name, &[])
+    small_with(name, 2, &[])
 }
 
-fn small_with(name: &str, sets: &[&str]) -> Recipe {
+/// As [`small`], with so many images a step and changes.
+pub fn small_with(name: &str, batch: usize, sets: &[&str]) -> Recipe {
     let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
     let mut recipe = resolve(name, &sets).unwrap();
     recipe.data.size = SIZE;
     recipe.data.load_size = SIZE;
-    recipe.train.batch = 2;
-    recipe.train.images = 2 * STEPS;
+    recipe.train.batch = batch;
+    recipe.train.images = batch as u64 * STEPS;
     recipe.train.critic_steps = recipe.train.critic_steps.min(CRITIC_STEPS);
     recipe.loss.pool = recipe.loss.pool.min(3);
     for arrow in recipe.generators.values_mut() {
@@ -84,12 +87,25 @@ fn conditioned(recipe: &Recipe) -> IndexMap<Space, Conditioned> {
     recipe.conditions.iter().map(|(space, condition)| (*space, of_kind(condition))).collect()
 }
 
-fn known(recipe: &Recipe) -> Conditions {
+pub fn known(recipe: &Recipe) -> Conditions {
     conditioned(recipe).into_iter().map(|(space, side)| (space, side.known)).collect()
 }
 
 fn input(recipe: &Recipe, index: u64) -> StepInput {
-    step_input(recipe, &conditioned(recipe), &loaded(recipe, index), index, Device::Cpu)
+    share_of_input(recipe, index, Share::WHOLE)
+}
+
+/// A rank's part of the input of step number `index`.
+pub fn share_of_input(recipe: &Recipe, index: u64, share: Share) -> StepInput {
+    let Batch { sides, items } = loaded(recipe, index);
+    let samples = share.range(0, recipe.train.batch);
+    let samples = samples.start as usize..samples.end as usize;
+    let image = (SIZE * SIZE * 3) as usize;
+    let loaded = Batch {
+        sides: sides.iter().map(|side| side[samples.start * image..samples.end * image].to_vec()).collect(),
+        items: items.iter().map(|side| side[samples.clone()].to_vec()).collect(),
+    };
+    step_input(recipe, &conditioned(recipe), &loaded, (index, share), Device::Cpu)
 }
 
 /// Batch number `index`, of images that only it has.
@@ -98,12 +114,15 @@ fn loaded(recipe: &Recipe, index: u64) -> Batch {
     let side =
         |side: usize| (0..bytes).map(|i| ((i * 37 + side * 91) as u64 * (index + 3) % 251) as u8).collect();
     let sides = recipe.spaces().len();
-    Batch { sides: (0..sides).map(side).collect(), items: vec![vec![0, 1]; sides] }
+    Batch {
+        sides: (0..sides).map(side).collect(),
+        items: vec![(0..recipe.train.batch).map(|i| i % 3).collect(); sides],
+    }
 }
 
 fn train(recipe: &Recipe, state: &mut State, steps: std::ops::Range<u64>) {
     for index in steps {
-        state.advance(&input(recipe, index)).unwrap();
+        state.advance(&input(recipe, index), &Ranks::ALONE).unwrap();
     }
 }
 
@@ -186,7 +205,7 @@ fn pix2pix_judges_the_result_beside_its_source() {
         ("paired.x_to_y", (&fake - y).abs().mean(Kind::Float).double_value(&[])),
         ("discriminator.y", softplus(-&verdicts[0]) + softplus(verdicts[1].shallow_clone())),
     ];
-    let terms = state.step.run(&input).unwrap();
+    let terms = state.step.run(&input, &Ranks::ALONE).unwrap();
     for (name, expected) in expected {
         let got = terms[name].double_value(&[]);
         assert!((got - expected).abs() < 1e-5, "{name}: {got}, not {expected}");
@@ -235,7 +254,7 @@ fn check_matching_aware(recipe: &Recipe) {
     assert_ne!(own, other);
     let softplus = |verdicts: Tensor| (verdicts.exp() + 1.0).log().mean(Kind::Float).double_value(&[]);
     let expected = softplus(-own) + f64::midpoint(softplus(fake), softplus(other));
-    let got = state.step.run(&input).unwrap()["discriminator.x"].double_value(&[]);
+    let got = state.step.run(&input, &Ranks::ALONE).unwrap()["discriminator.x"].double_value(&[]);
     assert!((got - expected).abs() < 1e-5, "{got}, not {expected}");
 }
 
@@ -243,7 +262,7 @@ fn check_matching_aware(recipe: &Recipe) {
 #[test]
 fn a_matching_aware_discriminator_refuses_wrong_captions() {
     let sets = ["discriminators.x.net.norm=none", "discriminators.x.spectral_norm=false"];
-    let recipe = small_with("text-gan", &sets);
+    let recipe = small_with("text-gan", 2, &sets);
     assert!(recipe.discriminators[&Space::X].net.is_per_image(), "one call for all");
     check_matching_aware(&recipe);
 }
@@ -252,6 +271,7 @@ fn a_matching_aware_discriminator_refuses_wrong_captions() {
 fn a_matching_aware_discriminator_with_batch_norm_refuses_wrong_classes() {
     let recipe = small_with(
         "cgan-tiny",
+        2,
         &[
             "conditions.x.matching_aware=true",
             "discriminators.x.net.norm=batch",

@@ -8,6 +8,7 @@ use translate::data::condition::Conditions;
 use translate::nets::Graph;
 use translate::recipe::{Recipe, Space, resolve};
 use translate::train::pool::Choice;
+use translate::train::ranks::Ranks;
 use translate::train::step::{Step, StepInput};
 
 use crate::python;
@@ -62,7 +63,7 @@ fn compare(batch: usize, arrays: &HashMap<String, Tensor>) {
     let mut step = Step::new(&recipe(batch), graph);
 
     for k in 0..5 {
-        let terms = step.run(&input(arrays, k)).unwrap();
+        let terms = step.run(&input(arrays, k), &Ranks::ALONE).unwrap();
         let expected: Vec<&String> = arrays.keys().filter(|key| key.starts_with("loss.")).collect();
         assert_eq!((terms.len(), expected.len()), (8, 8));
         for key in expected {

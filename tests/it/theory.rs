@@ -72,7 +72,8 @@ fn estimate(
             loss += gradient_penalty(|xs| critic.judge(xs), &real, &fake, &mix) * penalty;
         }
         let lr = 0.01 * (1.0 - step as f64 / steps as f64);
-        critic.adam.minimize(&loss, lr).unwrap();
+        let gradients = critic.adam.gradients(&loss).unwrap();
+        critic.adam.update(&gradients, lr).unwrap();
     }
     let [real, fake] = sample(&mut draws, 100_000);
     let loss = tch::no_grad(|| objective.discriminator(&critic.judge(&real), &critic.judge(&fake)));

@@ -8,7 +8,8 @@ const SIZE: u32 = 20;
 /// (image, left, top, mirrored).
 type Crop = (u8, u8, u8, bool);
 
-const OPTIONS: SampleOptions = SampleOptions { seed: 42, size: SIZE, flip: true, batch: 3 };
+const OPTIONS: SampleOptions =
+    SampleOptions { seed: 42, size: SIZE, flip: true, batch: 3, share: Share::WHOLE };
 
 /// What a crop is, read off its pixels: (x, y) of image k is (k, 7 x, 7 y).
 fn describe(crop: &[u8]) -> Crop {
@@ -86,6 +87,24 @@ fn batches_do_not_depend_on_threads_memory_or_where_one_starts() {
         assert_eq!(batches(&mut loader(budget, threads, 0), 12), expected, "{threads} threads");
     }
     assert_eq!(batches(&mut loader(0, 3, 7), 5), expected[7..]);
+}
+
+#[test]
+fn the_shares_of_a_batch_are_the_batch() {
+    let (x, y) = (folder_of(5), folder_of(3));
+    let sides = || vec![Arc::new(open(x.path(), u64::MAX)), Arc::new(open(y.path(), u64::MAX))];
+    let whole = SampleOptions { batch: 6, ..OPTIONS };
+    let expected = batches(&mut Loader::new(sides().into(), whole, 2, 3), 4);
+    let share = |rank| SampleOptions { share: Share { rank, ranks: 3 }, ..whole };
+    let mut shares: Vec<_> = (0..3).map(|rank| Loader::new(sides().into(), share(rank), 2, 3)).collect();
+    for batch in expected {
+        let parts: Vec<_> = shares.iter_mut().map(|loader| loader.next().unwrap()).collect();
+        for side in 0..2 {
+            let pixels: Vec<u8> = parts.iter().flat_map(|part| part.sides[side].clone()).collect();
+            let items: Vec<usize> = parts.iter().flat_map(|part| part.items[side].clone()).collect();
+            assert_eq!((&pixels, &items), (&batch.sides[side], &batch.items[side]));
+        }
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use tch::nn::{self, Path};
 use tch::{Device, Kind, Tensor};
 
 use super::{are_words, uniform, words};
+use crate::torch::sum_kind;
 
 /// The fields of an encoder of `kind: transformer`.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -65,7 +66,7 @@ impl Attention {
         let [queries, keys, values] = [0, 1, 2].map(|i| all.get(i));
         let scores = queries.matmul(&keys.transpose(-2, -1)) / (part as f64).sqrt();
         // Not −∞, of which a row without a word would make NaN.
-        let shares = scores.masked_fill(hidden, f64::from(f32::MIN)).softmax(-1, Kind::Float);
+        let shares = scores.masked_fill(hidden, f64::from(f32::MIN)).softmax(-1, sum_kind(&scores));
         shares.matmul(&values).transpose(1, 2).flatten(2, 3).apply(&self.out)
     }
 }
@@ -129,9 +130,9 @@ impl Transformer {
         for layer in &self.layers {
             xs = layer.forward(&xs, &hidden);
         }
-        let words = words.unsqueeze(-1).to_kind(Kind::Float);
-        let sum = (xs.apply(&self.norm) * &words).sum_dim_intlist(1i64, false, Kind::Float);
-        sum / words.sum_dim_intlist(1i64, false, Kind::Float).clamp_min(1.0)
+        let words = words.unsqueeze(-1).to_kind(xs.kind());
+        let sum = (xs.apply(&self.norm) * &words).sum_dim_intlist(1i64, false, sum_kind(&xs));
+        sum / words.sum_dim_intlist(1i64, false, sum_kind(&words)).clamp_min(1.0)
     }
 
     /// The length of a vector.

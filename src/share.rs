@@ -1,0 +1,41 @@
+//! Which part of a piece of work is this process's, where several share it.
+
+use std::ops::Range;
+
+/// One of equal parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// This process among those that share the work, from 0.
+    pub rank: u32,
+    /// Processes that share it.
+    pub ranks: u32,
+}
+
+impl Share {
+    /// All of it.
+    pub const WHOLE: Self = Self { rank: 0, ranks: 1 };
+
+    /// How many of `batch` samples, which the ranks divide.
+    pub const fn of(self, batch: usize) -> usize {
+        batch / self.ranks as usize
+    }
+
+    /// The numbers of the samples, of a batch that begins with number `first`: the ranks take theirs in their order.
+    pub const fn range(self, first: u64, batch: usize) -> Range<u64> {
+        let count = self.of(batch) as u64;
+        let begin = first + self.rank as u64 * count;
+        begin..begin + count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shares_are_the_batch_in_order() {
+        let ranges: Vec<_> = (0..3).map(|rank| Share { rank, ranks: 3 }.range(20, 6)).collect();
+        assert_eq!(ranges, [20..22, 22..24, 24..26]);
+        assert_eq!(Share::WHOLE.range(20, 6), 20..26);
+    }
+}
