@@ -7,7 +7,7 @@ use super::link::{Fetched, LinkError, cache, fetch, is_link};
 use super::parse::parse;
 use super::presets::PRESETS;
 use super::problem::Problem;
-use super::rename::{RENAMED, rename};
+use super::rename::{RENAMED, Renames, rename};
 use super::resolve::{RecipeError, Resolved, complete};
 use super::schema::FORMAT;
 use super::tree::{Kind, Node, Source, lay};
@@ -54,6 +54,8 @@ pub struct Layers {
     pub problems: Vec<Problem>,
     /// Whether something that it extends could not be read.
     pub lacks_parent: bool,
+    /// The old names that are read.
+    pub renames: Renames,
 }
 
 impl Origin {
@@ -199,7 +201,12 @@ pub fn starter(parent: &str, path: &Path) -> Result<(String, Vec<String>), Recip
 impl Layers {
     /// Reads a recipe and all that it extends, as far as it can be read.
     pub fn read(origin: Origin) -> Self {
-        let mut layers = Self::default();
+        Self::read_by(origin, RENAMED)
+    }
+
+    /// As [`Self::read`], with other old names.
+    pub fn read_by(origin: Origin, renames: Renames) -> Self {
+        let mut layers = Self { renames, ..Self::default() };
         let mut nodes = Vec::new();
         let mut chain: Vec<(PathBuf, String)> = Vec::new();
         let mut next = Some(origin);
@@ -232,7 +239,7 @@ impl Layers {
             self.problems.push(problem);
             return None;
         }
-        self.warnings.extend(rename(&mut node, RENAMED));
+        self.warnings.extend(rename(&mut node, self.renames));
         self.warnings.extend(origin.warning());
         Some(node)
     }

@@ -14,6 +14,7 @@ use super::parents::{Layers, Origin};
 use super::parse::parse;
 use super::presets::PRESETS;
 use super::problem::{Problem, Problems};
+use super::rename::rename;
 use super::schema::{FORMAT, Recipe};
 use super::tree::{Entry, Kind, Node, Place, Source, lay};
 
@@ -120,9 +121,10 @@ pub fn to_yaml(recipe: &Recipe) -> Result<String, serde_yaml::Error> {
 
 /// Lays `sets` over a recipe and checks all of it.
 pub(super) fn complete(layers: Layers, sets: &[String]) -> Result<Resolved, RecipeError> {
-    let Layers { mut tree, names, warnings, mut problems, lacks_parent } = layers;
+    let Layers { mut tree, names, mut warnings, mut problems, lacks_parent, renames } = layers;
     for set in sets {
-        if let Some(over) = set_tree(set, &mut problems) {
+        if let Some(mut over) = set_tree(set, &mut problems) {
+            warnings.extend(rename(&mut over, renames));
             tree = tree.map(|tree| lay(tree, over));
         }
     }
