@@ -23,6 +23,8 @@ pub fn for_editors() -> Value {
             "The recipe that this one is laid over: a shipped one, `./FILE.yaml`, or an https link.";
         if let Some(fields) = root.get_mut("properties").and_then(Value::as_object_mut) {
             fields.insert("extends".into(), json!({ "type": "string", "description": extends }));
+            let needs = "The first version of the program that reads it, as in `0.1.0`.";
+            fields.insert("needs".into(), json!({ "type": ["string", "number"], "description": needs }));
         }
         root.insert("anyOf".into(), json!([{ "required": ["extends"] }, { "required": required }]));
     }

@@ -22,6 +22,7 @@ mod resolve;
 mod schema;
 mod tree;
 mod validate;
+mod version;
 mod wording;
 
 pub use diff::{Difference, diff};

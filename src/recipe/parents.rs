@@ -9,8 +9,8 @@ use super::presets::PRESETS;
 use super::problem::Problem;
 use super::rename::{RENAMED, Renames, rename};
 use super::resolve::{RecipeError, Resolved, complete};
-use super::schema::FORMAT;
 use super::tree::{Kind, Node, Source, lay};
+use super::version::not_later;
 use super::wording::{did_you_mean, likely};
 use crate::words::quoted;
 
@@ -235,7 +235,8 @@ impl Layers {
         let source =
             Arc::new(Source { name: origin.name.clone(), text: origin.text.clone(), has_lines: true });
         let mut node = parse(&source, &mut self.problems)?;
-        if let Err(problem) = readable(&node) {
+        let checked = readable(&node).and_then(|()| not_later(&mut node, &mut self.problems));
+        if let Err(problem) = checked {
             self.problems.push(problem);
             return None;
         }
@@ -258,30 +259,18 @@ fn parent_of(
     Ok(Some(found))
 }
 
-/// Refuses a text that is no section of fields, or of a format that only a later program reads.
+/// Refuses a text that is no section of fields.
 fn readable(node: &Node) -> Result<(), Problem> {
-    if node.as_map().is_none() {
-        let is_empty = matches!(&node.kind, Kind::Scalar(value) if value.is_null());
-        let message = if is_empty {
-            "there is nothing in this recipe"
-        } else {
-            "a recipe is a section of fields, as in `format: 1`"
-        };
-        return Err(
-            Problem::at(node.place.clone(), message).hint("`translate recipe new` writes one to begin with")
-        );
+    if node.as_map().is_some() {
+        return Ok(());
     }
-    let Some(format) = node.get("format") else { return Ok(()) };
-    let number = if let Kind::Scalar(value) = &format.kind { value.as_u64() } else { None };
-    if number.is_some_and(|number| number > u64::from(FORMAT)) {
-        let version = env!("CARGO_PKG_VERSION");
-        let message = format!(
-            "`format` is `{}`, of a later version of translate; expected {FORMAT}, which translate {version} reads",
-            number.unwrap_or_default()
-        );
-        return Err(Problem::at(format.place.clone(), message).hint("take the newest version of translate"));
-    }
-    Ok(())
+    let is_empty = matches!(&node.kind, Kind::Scalar(value) if value.is_null());
+    let message = if is_empty {
+        "there is nothing in this recipe"
+    } else {
+        "a recipe is a section of fields, as in `format: 1`"
+    };
+    Err(Problem::at(node.place.clone(), message).hint("`translate recipe new` writes one to begin with"))
 }
 
 /// Takes `extends` out, which is for reading alone.

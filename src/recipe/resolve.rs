@@ -15,7 +15,7 @@ use super::parse::parse;
 use super::presets::PRESETS;
 use super::problem::{Problem, Problems};
 use super::rename::rename;
-use super::schema::{FORMAT, Recipe};
+use super::schema::{FORMAT, Recipe, SINCE};
 use super::tree::{Entry, Kind, Node, Place, Source, lay};
 
 /// Why a recipe cannot be used. Each message names the recipe, the field and what was expected.
@@ -111,12 +111,12 @@ pub fn from_yaml_fully(name: &str, yaml: &str, sets: &[String]) -> Result<Resolv
     complete(Layers::read(Origin::text(name, yaml)), sets)
 }
 
-/// The recipe as YAML: complete and runnable.
+/// The recipe as YAML: complete and runnable, with the version of the program that it needs.
 ///
 /// # Errors
 /// None in practice: a recipe holds only what YAML can.
 pub fn to_yaml(recipe: &Recipe) -> Result<String, serde_yaml::Error> {
-    serde_yaml::to_string(recipe)
+    Ok(format!("needs: {SINCE}\n{}", serde_yaml::to_string(recipe)?))
 }
 
 /// Lays `sets` over a recipe and checks all of it.
@@ -248,6 +248,9 @@ fn set_tree(set: &str, problems: &mut Vec<Problem>) -> Option<Node> {
     }
     if path == "extends" {
         return refuse("`extends` is written in a file alone", "`-r` names the recipe to begin with");
+    }
+    if path == "needs" {
+        return refuse("`needs` is written in a file alone", "leave it out: it changes nothing");
     }
     let mut wrong = Vec::new();
     let read = parse(&of(value.into()), &mut wrong);
