@@ -12,7 +12,7 @@ use super::{Failure, print};
 use crate::atomic;
 use crate::model;
 use crate::recipe::{
-    Origin, PRESETS, Recipe, RecipeError, Resolved, Upgraded, diff, for_editors, origins, resolve,
+    Origin, PRESETS, Recipe, RecipeError, Resolved, Upgraded, diff, for_editors, origins, read_file, resolve,
     resolve_fully, starter, to_yaml, upgrade,
 };
 
@@ -129,7 +129,7 @@ fn local_recipes() -> Vec<PathBuf> {
     let entries = std::fs::read_dir("recipes").into_iter().flatten().flatten();
     let is_ours = |path: &Path| {
         let preset = PRESETS.iter().find(|preset| path.file_stem().is_some_and(|stem| stem == preset.name));
-        preset.is_some_and(|preset| std::fs::read_to_string(path).is_ok_and(|text| text == preset.yaml))
+        preset.is_some_and(|preset| read_file(path).is_ok_and(|text| text == preset.yaml))
     };
     let is_yaml =
         |path: &Path| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
@@ -197,7 +197,7 @@ fn warn<'a>(warnings: impl IntoIterator<Item = &'a String>) {
 
 fn rewrite(file: &Path) -> Result<u8, Failure> {
     let shown = file.display();
-    let text = std::fs::read_to_string(file)
+    let text = read_file(file)
         .map_err(|error| anyhow!("cannot read `{shown}`: {error}\nhint: name a recipe file of yours"))?;
     let Upgraded { text, changes } = upgrade(&shown.to_string(), &text)?;
     if changes.is_empty() {

@@ -7,6 +7,7 @@
 mod aliases;
 mod check;
 mod diff;
+mod file;
 mod graph;
 mod json_schema;
 mod link;
@@ -26,6 +27,7 @@ mod version;
 mod wording;
 
 pub use diff::{Difference, diff};
+pub use file::read_file;
 pub use graph::{Arrow, Condition, Discriminator, DiscriminatorNet, GeneratorNet, Space};
 pub use json_schema::for_editors;
 pub use link::LinkError;

@@ -1,8 +1,11 @@
 //! Where a recipe's text comes from (shipped, a file, a link), and the chain of recipes that it extends.
 
-use std::path::{Path, PathBuf};
+use std::fs::canonicalize;
+use std::io::{Error, ErrorKind};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use super::file::{MOST, is_stream, read_file, read_file_or_stream};
 use super::link::{Fetched, LinkError, cache, fetch, is_link};
 use super::parse::parse;
 use super::presets::PRESETS;
@@ -18,7 +21,7 @@ use crate::words::quoted;
 const SCHEMA_LINE: &str = "# yaml-language-server: $schema=recipe.schema.json";
 
 /// Recipes that extend one another, at most.
-const MOST: usize = 8;
+const LONGEST: usize = 8;
 
 /// A recipe's text and where it is from.
 #[derive(Debug)]
@@ -35,8 +38,8 @@ pub struct Origin {
 enum Home {
     /// A text that has to be complete: of a model file, a run, or shipped. Opening a model asks nobody for anything.
     Sealed,
-    /// Behind a link.
-    Web,
+    /// Behind a link, or from a pipe: no file lies beside it.
+    Alone,
     /// A file of this folder.
     Folder(PathBuf),
 }
@@ -72,7 +75,7 @@ impl Origin {
             return Self::link(name).map_err(failed);
         }
         let path = Path::new(name);
-        if path.is_file() { Self::file(path) } else { Err(unknown(name)) }
+        if path.exists() { Self::file(path) } else { Err(unknown(name)) }
     }
 
     /// A text at hand, which cannot extend another.
@@ -81,15 +84,51 @@ impl Origin {
     }
 
     fn file(path: &Path) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| RecipeError::Read { path: path.into(), source })?;
+        let text = read_file_or_stream(path).map_err(|source| {
+            let recipe = path.join("recipe.yaml");
+            let instead = if recipe.is_file() {
+                format!("`{}`, which is that run's", recipe.display())
+            } else {
+                format!("a text file (UTF-8) of at most {} KiB", MOST >> 10)
+            };
+            RecipeError::Read { path: path.into(), source, instead }
+        })?;
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-        Ok(Self { name: path.display().to_string(), text, home: Home::Folder(folder), to_pin: None })
+        let home = if is_stream(path) { Home::Alone } else { Home::Folder(folder) };
+        Ok(Self { name: path.display().to_string(), text, home, to_pin: None })
+    }
+
+    /// The file that another one in `folder` extends as `./file`.
+    fn beside(folder: &Path, file: &str) -> Result<Self, Problem> {
+        let inside = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
+        let parent = format!("./{file}");
+        if !inside {
+            return Err(outside(&parent));
+        }
+        let path = folder.join(file);
+        let unread = |error: Error| {
+            let hint = match error.kind() {
+                ErrorKind::NotFound => "send both recipes together".into(),
+                _ => format!("name a text file (UTF-8) of at most {} KiB", MOST >> 10),
+            };
+            let message =
+                format!("`extends` is `{parent}`, and `{}` cannot be read: {error}", path.display());
+            Problem::nowhere(message).hint(hint)
+        };
+        // A symbolic link could lead to any file of whoever reads the recipe.
+        let real = canonicalize(&path).map_err(unread)?;
+        let root = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        if !real.starts_with(canonicalize(root).map_err(unread)?) {
+            return Err(outside(&format!("{parent}`, a link to `{}", real.display())));
+        }
+        let text = read_file(&path).map_err(unread)?;
+        let home = Home::Folder(path.parent().unwrap_or(Path::new("")).to_path_buf());
+        Ok(Self { name: path.display().to_string(), text, home, to_pin: None })
     }
 
     fn link(link: &str) -> Result<Self, LinkError> {
         let Fetched { text, to_pin } = fetch(link, cache().as_deref())?;
-        Ok(Self { name: link.into(), text, home: Home::Web, to_pin })
+        Ok(Self { name: link.into(), text, home: Home::Alone, to_pin })
     }
 
     /// What is to be told of where it is from: the hash to pin.
@@ -127,25 +166,14 @@ impl Origin {
             let message = format!("`extends` is `{parent}`; only a recipe in a file can extend another file");
             return Err(refuse(message, "name a shipped recipe or a link".into()));
         };
-        let inside = Path::new(file).components().all(|part| matches!(part, std::path::Component::Normal(_)));
-        if !inside {
-            return Err(outside(parent));
-        }
-        let path = folder.join(file);
-        Self::file(&path).map_err(|error| {
-            let reason =
-                if let RecipeError::Read { source, .. } = error { source.to_string() } else { String::new() };
-            let message =
-                format!("`extends` is `{parent}`, and `{}` cannot be read: {reason}", path.display());
-            refuse(message, "send both recipes together".into())
-        })
+        Self::beside(folder, file)
     }
 
     /// What tells it from others.
     fn identity(&self) -> PathBuf {
         match &self.home {
-            Home::Folder(_) => std::fs::canonicalize(&self.name).unwrap_or_else(|_| self.name.clone().into()),
-            Home::Sealed | Home::Web => self.name.clone().into(),
+            Home::Folder(_) => canonicalize(&self.name).unwrap_or_else(|_| self.name.clone().into()),
+            Home::Sealed | Home::Alone => self.name.clone().into(),
         }
     }
 }
@@ -295,8 +323,8 @@ fn in_line(chain: &[(PathBuf, String)], parent: &Origin) -> Result<(), Problem> 
             format!("recipes extend one another in a circle: {} extends `{}`", names(), parent.name);
         return Err(Problem::nowhere(message).hint("take one `extends` out"));
     }
-    if chain.len() >= MOST {
-        let message = format!("more than {MOST} recipes extend one another: {}", names());
+    if chain.len() >= LONGEST {
+        let message = format!("more than {LONGEST} recipes extend one another: {}", names());
         return Err(Problem::nowhere(message)
             .hint("`translate recipe show FILE --resolved` writes one that stands alone"));
     }

@@ -35,15 +35,14 @@ pub enum RecipeError {
         closest: String,
     },
     /// A file that cannot be read.
-    #[error(
-        "cannot read recipe `{path}`: {source}\nhint: name a text file (UTF-8) that you can read, or one of `translate \
-         recipe list`"
-    )]
+    #[error("cannot read recipe `{path}`: {source}\nhint: name {instead}, or one of `translate recipe list`")]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+        /// What could be named.
+        instead: String,
     },
     /// A link that leads to no recipe.
     #[error("recipe `{link}`: {source}")]

@@ -19,6 +19,7 @@ mod objectives;
 mod printed;
 mod python;
 mod recipe_commands;
+mod recipe_files;
 mod recipes;
 mod resume;
 mod runs;
