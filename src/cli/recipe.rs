@@ -12,8 +12,8 @@ use super::{Failure, print};
 use crate::atomic;
 use crate::model;
 use crate::recipe::{
-    Origin, PRESETS, Recipe, RecipeError, Resolved, Upgraded, diff, for_editors, origins, read_file, resolve,
-    resolve_fully, starter, to_yaml, upgrade,
+    Origin, PRESETS, Recipe, RecipeError, Resolved, SCHEMA_FILE, Upgraded, diff, for_editors, origins,
+    read_file, resolve, resolve_fully, starter, to_yaml, upgrade,
 };
 
 /// List, show, check and compare recipes
@@ -50,9 +50,9 @@ enum Command {
     },
     /// Write a recipe to begin with, which extends another
     New {
-        /// The new file, `.yaml` added where it has no extension; nothing that exists is overwritten
+        /// The new file, `.yaml` added where it is not there; nothing that exists is overwritten
         name: PathBuf,
-        /// A shipped recipe, `./FILE.yaml` beside the new one, or a link
+        /// A shipped recipe, a file in the new one's folder or below, or a link
         #[arg(long, value_name = "RECIPE", default_value = "cyclegan")]
         from: String,
     },
@@ -150,21 +150,67 @@ fn show_origins(recipe: &str, sets: &[String]) -> Result<u8, Failure> {
 }
 
 fn new(name: &Path, from: &str) -> Result<u8, Failure> {
-    let path = if name.extension().is_none() { name.with_extension("yaml") } else { name.to_path_buf() };
+    let path = with_extension(name);
     let shown = path.display();
+    let unwritable = |error: &dyn std::fmt::Display| {
+        anyhow!("cannot write `{shown}`: {error}\nhint: name a new file in a folder that you can write to")
+    };
+    let folder = atomic::folder_of(&path);
+    if !folder.is_dir() {
+        return Err(unwritable(&format_args!("there is no folder `{}`", folder.display())).into());
+    }
     let (text, warnings) = starter(from, &path)?;
-    File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
+    write_new(&path, &text).map_err(|error| {
         if error.kind() == ErrorKind::AlreadyExists {
             anyhow!("`{shown}` exists, and is left as it is\nhint: give the new recipe another name")
         } else {
-            anyhow!(
-                "cannot write `{shown}`: {error}\nhint: name a new file in a folder that you can write to"
-            )
+            unwritable(&error)
         }
     })?;
     warn(&warnings);
-    tell(format_args!("wrote `{shown}`\nnext: change it, then `translate train X Y -r {shown} --dry-run`"));
+    let and_schema = put_schema(&path.with_file_name(SCHEMA_FILE))?;
+    tell(format_args!(
+        "wrote `{shown}`{and_schema}\nnext: change it, then `translate train X Y -r {shown} --dry-run`"
+    ));
     Ok(0)
+}
+
+/// The name of a YAML file; what comes after a dot may belong to the name itself.
+fn with_extension(name: &Path) -> PathBuf {
+    let is_yaml = name.extension().is_some_and(|extension| {
+        extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml")
+    });
+    let Some(file) = name.file_name().filter(|_| !is_yaml) else { return name.to_path_buf() };
+    let mut file = file.to_os_string();
+    file.push(".yaml");
+    name.with_file_name(file)
+}
+
+fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+    File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()))
+}
+
+/// Writes the schema that a new recipe names for editors, where none lies beside it. What is to be added to what was
+/// written.
+fn put_schema(path: &Path) -> Result<String, Failure> {
+    let schema = for_editors();
+    let shown = path.display();
+    match write_new(path, &format!("{}\n", serde_json::to_string_pretty(&schema)?)) {
+        Ok(()) => return Ok(format!(", and `{shown}`, by which an editor knows the fields")),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let there = read_file(path).ok().and_then(|text| serde_json::from_str(&text).ok());
+            if there.as_ref() != Some(&schema) {
+                let hint = format!("`translate recipe schema > {shown}` writes it anew");
+                tell(format_args!(
+                    "warning: `{shown}` is not the schema of this version, and is left as it is\nhint: {hint}"
+                ));
+            }
+        }
+        Err(error) => tell(format_args!(
+            "warning: cannot write `{shown}`, by which an editor knows the fields: {error}"
+        )),
+    }
+    Ok(String::new())
 }
 
 /// The exit status.

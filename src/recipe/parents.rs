@@ -11,14 +11,11 @@ use super::parse::parse;
 use super::presets::PRESETS;
 use super::problem::Problem;
 use super::rename::{RENAMED, Renames, rename};
-use super::resolve::{RecipeError, Resolved, complete};
+use super::resolve::RecipeError;
 use super::tree::{Kind, Node, Source, lay};
 use super::version::not_later;
 use super::wording::{did_you_mean, likely};
 use crate::words::quoted;
-
-/// What tells an editor the fields, in a comment of the first line. The schema lies beside: `translate recipe schema`.
-const SCHEMA_LINE: &str = "# yaml-language-server: $schema=recipe.schema.json";
 
 /// Recipes that extend one another, at most.
 const LONGEST: usize = 8;
@@ -81,6 +78,12 @@ impl Origin {
     /// A text at hand, which cannot extend another.
     pub fn text(name: &str, text: &str) -> Self {
         Self { name: name.into(), text: text.into(), home: Home::Sealed, to_pin: None }
+    }
+
+    /// A file that is still to be written.
+    pub(super) fn draft(path: &Path, text: &str) -> Self {
+        let home = Home::Folder(path.parent().unwrap_or(Path::new("")).to_path_buf());
+        Self { name: path.display().to_string(), text: text.into(), home, to_pin: None }
     }
 
     fn file(path: &Path) -> Result<Self, RecipeError> {
@@ -206,24 +209,6 @@ fn unknown(name: &str) -> RecipeError {
     let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
     let closest = did_you_mean(name, &names);
     RecipeError::Unknown { name: name.into(), known: quoted(names, ", "), closest }
-}
-
-/// The text of a new recipe at `path` that extends `parent`, and what is to be told of that one.
-///
-/// # Errors
-/// There is no such parent, or it is not valid.
-pub fn starter(parent: &str, path: &Path) -> Result<(String, Vec<String>), RecipeError> {
-    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-    let about = "one line on what this is for";
-    let text = format!("{SCHEMA_LINE}\nformat: 1\nextends: {parent}\nabout: {about}\n");
-    let origin = Origin {
-        name: path.display().to_string(),
-        text: text.clone(),
-        home: Home::Folder(folder),
-        to_pin: None,
-    };
-    let Resolved { warnings, .. } = complete(Layers::read(origin), &[])?;
-    Ok((text, warnings))
 }
 
 impl Layers {

@@ -44,6 +44,17 @@ pub enum RecipeError {
         /// What could be named.
         instead: String,
     },
+    /// A parent that lies where the new recipe cannot extend it.
+    #[error(
+        "`{from}` does not lie in `{folder}`, the folder of the new recipe, or below\nhint: copy it there, or write the new \
+         recipe beside it, so that both can be sent together"
+    )]
+    Outside {
+        /// The parent.
+        from: String,
+        /// The folder of the new recipe.
+        folder: PathBuf,
+    },
     /// A link that leads to no recipe.
     #[error("recipe `{link}`: {source}")]
     Link {
