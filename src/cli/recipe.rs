@@ -12,8 +12,8 @@ use super::{Failure, print};
 use crate::atomic;
 use crate::model;
 use crate::recipe::{
-    Origin, PRESETS, Recipe, RecipeError, Resolved, SCHEMA_FILE, Upgraded, diff, for_editors, origins,
-    read_file, resolve, resolve_fully, starter, to_yaml, upgrade,
+    Origin, PRESETS, Recipe, RecipeError, Resolved, SCHEMA_FILE, Upgraded, diff, for_editors, is_yaml,
+    origins, read_file, resolve, resolve_fully, starter, to_yaml, upgrade,
 };
 
 /// List, show, check and compare recipes
@@ -131,8 +131,6 @@ fn local_recipes() -> Vec<PathBuf> {
         let preset = PRESETS.iter().find(|preset| path.file_stem().is_some_and(|stem| stem == preset.name));
         preset.is_some_and(|preset| read_file(path).is_ok_and(|text| text == preset.yaml))
     };
-    let is_yaml =
-        |path: &Path| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
     let mut found: Vec<PathBuf> =
         entries.map(|entry| entry.path()).filter(|path| is_yaml(path) && !is_ours(path)).collect();
     found.sort();
@@ -177,10 +175,7 @@ fn new(name: &Path, from: &str) -> Result<u8, Failure> {
 
 /// The name of a YAML file; what comes after a dot may belong to the name itself.
 fn with_extension(name: &Path) -> PathBuf {
-    let is_yaml = name.extension().is_some_and(|extension| {
-        extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml")
-    });
-    let Some(file) = name.file_name().filter(|_| !is_yaml) else { return name.to_path_buf() };
+    let Some(file) = name.file_name().filter(|_| !is_yaml(name)) else { return name.to_path_buf() };
     let mut file = file.to_os_string();
     file.push(".yaml");
     name.with_file_name(file)

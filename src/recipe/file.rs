@@ -1,5 +1,6 @@
 //! Recipes in files: small texts. What never ends, or waits for another program, is not begun to be read.
 
+use std::ffi::OsStr;
 use std::fs::{File, Metadata, metadata};
 use std::io::{Error, ErrorKind, Read as _, Result};
 use std::path::Path;
@@ -26,6 +27,12 @@ pub fn read_file_or_stream(path: &Path) -> Result<String> {
 pub fn is_stream(path: &Path) -> bool {
     let is_open = path.starts_with("/dev") || path.starts_with("/proc");
     is_open && metadata(path).is_ok_and(|what| !what.is_file() && !what.is_dir())
+}
+
+/// Whether it is called as YAML files are.
+pub fn is_yaml(path: &Path) -> bool {
+    let is = |extension: &OsStr| ["yaml", "yml"].iter().any(|known| extension.eq_ignore_ascii_case(known));
+    path.extension().is_some_and(is)
 }
 
 fn no_file(what: &Metadata) -> Error {

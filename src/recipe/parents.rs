@@ -5,7 +5,7 @@ use std::io::{Error, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use super::file::{MOST, is_stream, read_file, read_file_or_stream};
+use super::file::{MOST, is_stream, is_yaml, read_file, read_file_or_stream};
 use super::link::{Fetched, LinkError, cache, fetch, is_link};
 use super::parse::parse;
 use super::presets::PRESETS;
@@ -15,6 +15,7 @@ use super::resolve::RecipeError;
 use super::tree::{Kind, Node, Source, lay};
 use super::version::not_later;
 use super::wording::{did_you_mean, likely};
+use crate::atomic::folder_of;
 use crate::words::quoted;
 
 /// Recipes that extend one another, at most.
@@ -188,7 +189,7 @@ fn no_parent(parent: &str) -> Problem {
         return outside(parent);
     }
     let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
-    let hint = if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+    let hint = if is_yaml(path) {
         format!("write `./{parent}`")
     } else if let Some(near) = likely(parent, &names) {
         format!("did you mean `{near}`?")
@@ -206,9 +207,31 @@ fn outside(parent: &str) -> Problem {
 }
 
 fn unknown(name: &str) -> RecipeError {
+    let path = Path::new(name);
+    if name.contains(['/', '\\']) || is_yaml(path) {
+        return missing(path);
+    }
     let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
     let closest = did_you_mean(name, &names);
     RecipeError::Unknown { name: name.into(), known: quoted(names, ", "), closest }
+}
+
+/// A file that is not there, with one beside it that may be meant.
+fn missing(path: &Path) -> RecipeError {
+    let name = |path: &Path| Some(path.file_name()?.to_str()?.to_string());
+    let beside = std::fs::read_dir(folder_of(path)).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut names: Vec<String> = beside.filter(|path| is_yaml(path)).filter_map(|path| name(&path)).collect();
+    names.sort();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let hint = if let Some(near) = likely(&name(path).unwrap_or_default(), &names) {
+        format!("did you mean `{}`?", path.with_file_name(near).display())
+    } else if PRESETS.iter().any(|preset| preset.name == stem) {
+        format!("the shipped recipe is called `{stem}`, without a path")
+    } else {
+        format!("`translate recipe new {}` writes one to begin with", path.display())
+    };
+    RecipeError::Missing { path: path.into(), hint }
 }
 
 impl Layers {

@@ -34,6 +34,14 @@ pub enum RecipeError {
         /// `; did you mean …?`, or empty.
         closest: String,
     },
+    /// A file that is not there.
+    #[error("no recipe file `{path}`\nhint: {hint}")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// What may be meant, or how to make it.
+        hint: String,
+    },
     /// A file that cannot be read.
     #[error("cannot read recipe `{path}`: {source}\nhint: name {instead}, or one of `translate recipe list`")]
     Read {
@@ -181,12 +189,9 @@ fn read(tree: &Node, problems: &mut Vec<Problem>) -> Option<Recipe> {
             Some((entry, _)) => (&entry.key, false),
             None => (&tree.place, false),
         };
-        let hint = if invalid.field == "data.load_size" && recipe.data.load_size < recipe.data.size {
-            // Whoever asks for larger images means this too.
-            Some(format!("`--set data.load_size={}`", recipe.data.size))
-        } else {
-            is_itself.then(|| over_shipped(&invalid.field, place)).flatten()
-        };
+        let works = invalid.works.as_deref();
+        let hint = is_itself.then(|| over_shipped(&invalid.field, works, place)).flatten();
+        let hint = hint.or_else(|| works.map(|works| write_instead(&invalid.field, works, place)));
         let problem = Problem { hint, ..Problem::at(place.clone(), invalid.to_string()) };
         problems.push(Problem { field: invalid.field, ..problem });
     }
@@ -194,10 +199,22 @@ fn read(tree: &Node, problems: &mut Vec<Problem>) -> Option<Recipe> {
 }
 
 /// What to do about a value that cannot be changed where it is written.
-fn over_shipped(field: &str, place: &Place) -> Option<String> {
+fn over_shipped(field: &str, works: Option<&str>, place: &Place) -> Option<String> {
     let Source { name, has_lines, .. } = place.source.as_ref();
     let is_shipped = *has_lines && PRESETS.iter().any(|preset| preset.name == name);
-    is_shipped.then(|| format!("`{name}` is shipped: lay another value over it, as in `--set {field}=…`"))
+    let value = works.unwrap_or("…");
+    is_shipped
+        .then(|| format!("`{name}` is shipped: lay another value over it, as in `--set {field}={value}`"))
+}
+
+/// A value that works, as it is written at a place.
+fn write_instead(field: &str, works: &str, place: &Place) -> String {
+    if place.source.has_lines {
+        let name = field.rsplit('.').next().unwrap_or(field);
+        format!("as in `{name}: {works}`")
+    } else {
+        format!("as in `--set {field}={works}`")
+    }
 }
 
 /// The values of a tree. Fields that are `wrong` have their defaults, or a stand-in where there is none, so that the others

@@ -219,6 +219,19 @@ fn validate_tells_every_mistake_of_every_file() {
 }
 
 #[test]
+fn a_file_that_is_not_there_is_told_shortly() {
+    let folder = folder_of(&[("recipes/mine.yaml", BASE)]);
+    for (name, hint) in [
+        ("recipes/mien.yaml", "did you mean `recipes/mine.yaml`?"),
+        ("other.yaml", "`translate recipe new other.yaml` writes one to begin with"),
+        ("none/cyclegan", "the shipped recipe is called `cyclegan`, without a path"),
+    ] {
+        let said = told(folder.path(), 1, &["validate", name]);
+        assert_eq!(said, format!("error: no recipe file `{name}`\nhint: {hint}\n\n"));
+    }
+}
+
+#[test]
 fn diff_compares_recipes_files_runs_and_model_files() {
     let resolved = to_yaml(&resolve("portraits", &["train.seed=9".to_string()]).unwrap()).unwrap();
     let folder = folder_of(&[
