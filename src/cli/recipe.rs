@@ -15,6 +15,7 @@ use crate::recipe::{
     Origin, PRESETS, Recipe, RecipeError, Resolved, SCHEMA_FILE, Upgraded, diff, for_editors, is_yaml,
     origins, read_file, resolve, resolve_fully, starter, to_yaml, upgrade,
 };
+use crate::torch::store::is_safetensors;
 
 /// List, show, check and compare recipes
 #[derive(Debug, Parser)]
@@ -116,8 +117,8 @@ fn list() -> Result<u8, Failure> {
     }
     for path in local_recipes() {
         let name = path.display().to_string();
-        match resolve(&name, &[]) {
-            Ok(recipe) => line(&name, &recipe.about),
+        match told(&name, &[]) {
+            Ok(resolved) => line(&name, &resolved.recipe.about),
             Err(_) => line(&name, &format!("(not valid: `translate recipe validate {name}` says why)")),
         }
     }
@@ -255,7 +256,10 @@ fn rewrite(file: &Path) -> Result<u8, Failure> {
 fn any_recipe(name: &str) -> Result<Recipe, Failure> {
     let path = Path::new(name);
     // As everywhere, a shipped recipe's name is that before it is a folder's.
-    if path.is_dir() && PRESETS.iter().all(|preset| preset.name != name) {
+    if PRESETS.iter().any(|preset| preset.name == name) {
+        return Ok(resolve(name, &[])?);
+    }
+    if path.is_dir() {
         let recipe = path.join("recipe.yaml");
         if !recipe.is_file() {
             let message = format!("`{name}` is no run folder: it has no `recipe.yaml`");
@@ -263,7 +267,8 @@ fn any_recipe(name: &str) -> Result<Recipe, Failure> {
         }
         return Ok(resolve(&recipe.display().to_string(), &[])?);
     }
-    if path.extension().is_some_and(|extension| extension == "safetensors") {
+    let is_model = path.extension().is_some_and(|extension| extension == "safetensors");
+    if is_model || is_safetensors(path) {
         return Ok(model::open(path, tch::Device::Cpu)?.recipe);
     }
     Ok(told(name, &[])?.recipe)

@@ -12,7 +12,7 @@ use super::presets::PRESETS;
 use super::problem::Problem;
 use super::rename::{RENAMED, Renames, rename};
 use super::resolve::RecipeError;
-use super::tree::{Kind, Node, Source, lay};
+use super::tree::{Kind, Node, Place, Source, lay};
 use super::version::not_later;
 use super::wording::{did_you_mean, likely};
 use crate::atomic::folder_of;
@@ -29,6 +29,8 @@ pub struct Origin {
     home: Home,
     /// The link with its hash, where it was fetched by one without.
     to_pin: Option<String>,
+    /// Where another recipe extends it.
+    extended_at: Option<Place>,
 }
 
 /// What a recipe can extend depends on where it is.
@@ -78,13 +80,13 @@ impl Origin {
 
     /// A text at hand, which cannot extend another.
     pub fn text(name: &str, text: &str) -> Self {
-        Self { name: name.into(), text: text.into(), home: Home::Sealed, to_pin: None }
+        Self { name: name.into(), text: text.into(), home: Home::Sealed, to_pin: None, extended_at: None }
     }
 
     /// A file that is still to be written.
     pub(super) fn draft(path: &Path, text: &str) -> Self {
         let home = Home::Folder(path.parent().unwrap_or(Path::new("")).to_path_buf());
-        Self { name: path.display().to_string(), text: text.into(), home, to_pin: None }
+        Self { name: path.display().to_string(), text: text.into(), home, to_pin: None, extended_at: None }
     }
 
     fn file(path: &Path) -> Result<Self, RecipeError> {
@@ -99,7 +101,7 @@ impl Origin {
         })?;
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
         let home = if is_stream(path) { Home::Alone } else { Home::Folder(folder) };
-        Ok(Self { name: path.display().to_string(), text, home, to_pin: None })
+        Ok(Self { name: path.display().to_string(), text, home, to_pin: None, extended_at: None })
     }
 
     /// The file that another one in `folder` extends as `./file`.
@@ -127,19 +129,20 @@ impl Origin {
         }
         let text = read_file(&path).map_err(unread)?;
         let home = Home::Folder(path.parent().unwrap_or(Path::new("")).to_path_buf());
-        Ok(Self { name: path.display().to_string(), text, home, to_pin: None })
+        Ok(Self { name: path.display().to_string(), text, home, to_pin: None, extended_at: None })
     }
 
     fn link(link: &str) -> Result<Self, LinkError> {
         let Fetched { text, to_pin } = fetch(link, cache().as_deref())?;
-        Ok(Self { name: link.into(), text, home: Home::Alone, to_pin })
+        Ok(Self { name: link.into(), text, home: Home::Alone, to_pin, extended_at: None })
     }
 
     /// What is to be told of where it is from: the hash to pin.
     pub fn warning(&self) -> Option<String> {
         let link = self.to_pin.as_ref()?;
         let hint = format!("write it with the hash of what is there now: `{link}`");
-        Some(format!("what is behind a link can change\nhint: {hint}"))
+        let at = self.extended_at.as_ref().map_or_else(String::new, |place| format!("{}: ", place.short()));
+        Some(format!("{at}what is behind a link can change\nhint: {hint}"))
     }
 
     /// As written.
@@ -218,14 +221,16 @@ fn unknown(name: &str) -> RecipeError {
 
 /// A file that is not there, with one beside it that may be meant.
 fn missing(path: &Path) -> RecipeError {
-    let name = |path: &Path| Some(path.file_name()?.to_str()?.to_string());
-    let beside = std::fs::read_dir(folder_of(path)).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut names: Vec<String> = beside.filter(|path| is_yaml(path)).filter_map(|path| name(&path)).collect();
-    names.sort();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    let hint = if let Some(near) = likely(&name(path).unwrap_or_default(), &names) {
-        format!("did you mean `{}`?", path.with_file_name(near).display())
+    let stem = |path: &Path| path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_string();
+    let entries = std::fs::read_dir(folder_of(path)).into_iter().flatten().flatten();
+    let mut beside: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| is_yaml(path)).collect();
+    beside.sort();
+    let stems: Vec<String> = beside.iter().map(|path| stem(path)).collect();
+    let names: Vec<&str> = stems.iter().map(String::as_str).collect();
+    let near = likely(&stem(path), &names).and_then(|near| beside.iter().find(|path| stem(path) == near));
+    let stem = stem(path);
+    let hint = if let Some(file) = near.and_then(|near| near.file_name()) {
+        format!("did you mean `{}`?", path.with_file_name(file).display())
     } else if PRESETS.iter().any(|preset| preset.name == stem) {
         format!("the shipped recipe is called `{stem}`, without a path")
     } else {
@@ -292,7 +297,7 @@ fn parent_of(
     let located = |problem: Problem| Problem { place: Some(parent.place.clone()), ..problem };
     let found = origin.parent(parent.as_str().unwrap_or_default()).map_err(located)?;
     in_line(chain, &found).map_err(located)?;
-    Ok(Some(found))
+    Ok(Some(Origin { extended_at: Some(parent.place), ..found }))
 }
 
 /// Refuses a text that is no section of fields.

@@ -224,6 +224,7 @@ fn a_file_that_is_not_there_is_told_shortly() {
     for (name, hint) in [
         ("recipes/mien.yaml", "did you mean `recipes/mine.yaml`?"),
         ("other.yaml", "`translate recipe new other.yaml` writes one to begin with"),
+        ("recipes/zebra.yaml", "`translate recipe new recipes/zebra.yaml` writes one to begin with"),
         ("none/cyclegan", "the shipped recipe is called `cyclegan`, without a path"),
     ] {
         let said = told(folder.path(), 1, &["validate", name]);
@@ -250,6 +251,11 @@ fn diff_compares_recipes_files_runs_and_model_files() {
     let model = ours("models/portraits.safetensors").display().to_string();
     let differs = printed(root, &["diff", &model, "run"]);
     assert_eq!(differs, "train.seed: 0 -> 9\n");
+    // Whatever it is called.
+    for name in ["model", "model.yaml"] {
+        std::fs::copy(&model, root.join(name)).unwrap();
+        assert_eq!(printed(root, &["diff", name, "run"]), "train.seed: 0 -> 9\n");
+    }
     // A shipped recipe's name is not a folder's.
     assert_eq!(printed(root, &["diff", "demo", "demo"]), "");
     let said = told(root, 2, &["diff", "empty", "demo"]);
@@ -264,6 +270,8 @@ fn the_schema_for_editors_is_beside_the_shipped_recipes_which_name_it() {
         schema.trim_end() == committed.trim_end(),
         "`translate recipe schema > recipes/recipe.schema.json`"
     );
+    let read: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    assert_eq!(read["$schema"], "http://json-schema.org/draft-07/schema#");
     for preset in PRESETS {
         let first = preset.yaml.lines().next();
         assert_eq!(first, Some("# yaml-language-server: $schema=recipe.schema.json"), "{}", preset.name);
