@@ -1,7 +1,7 @@
 //! `translate generate`: completions for shells and manual pages, made from the command line's own definition.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -11,12 +11,14 @@ use clap_mangen::Man;
 
 use super::progress::tell;
 use super::{Cli, Failure};
+use crate::atomic;
 
 /// Write shell completions or manual pages
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   translate generate completions bash > ~/.local/share/bash-completion/completions/translate
-  translate generate man ~/.local/share/man/man1")]
+  translate generate man ~/.local/share/man/man1
+  translate generate man ~/.local/share/man/man1 --overwrite    # those of a newer version")]
 pub struct Args {
     #[command(subcommand)]
     what: What,
@@ -33,6 +35,9 @@ enum What {
     Man {
         /// The folder; files in it that exist are left as they are, and named
         folder: PathBuf,
+        /// Write over pages that exist
+        #[arg(long)]
+        overwrite: bool,
     },
 }
 
@@ -46,7 +51,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
             let _ = std::io::stdout().write_all(&script);
             Ok(0)
         }
-        What::Man { folder } => {
+        What::Man { folder, overwrite } => {
             let failed = |error| {
                 let shown = folder.display();
                 anyhow!("cannot make `{shown}`: {error}\nhint: name a folder that you can write to")
@@ -54,29 +59,49 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
             std::fs::create_dir_all(folder).map_err(failed)?;
             let mut root = Cli::command();
             root.build();
-            write_pages(&root, folder)
+            let mut pages = Pages { folder, overwrite: *overwrite, status: 0, has_old: false };
+            pages.write(&root)?;
+            if pages.has_old {
+                tell(format_args!("hint: `--overwrite` writes over what is there"));
+            }
+            Ok(pages.status)
         }
     }
 }
 
-/// A page of `command` and of each below it. Status 1 where one was there already.
-fn write_pages(command: &Command, folder: &Path) -> Result<u8, Failure> {
-    let name = command.get_display_name().unwrap_or(command.get_name());
-    let path = folder.join(format!("{name}.1"));
-    let mut page = Vec::new();
-    Man::new(command.clone()).title(name.to_uppercase()).render(&mut page)?;
-    let mut status = 0;
-    match File::create_new(&path).and_then(|mut file| file.write_all(&page)) {
-        Ok(()) => tell(format_args!("wrote `{}`", path.display())),
-        Err(error) => {
-            tell(format_args!("error: cannot write `{}`: {error}", path.display()));
-            status = 1;
+/// Manual pages on their way into a folder.
+struct Pages<'a> {
+    folder: &'a Path,
+    overwrite: bool,
+    /// The exit status: 1 where a page could not be written.
+    status: u8,
+    /// Whether one was there already, and was left.
+    has_old: bool,
+}
+
+impl Pages<'_> {
+    /// A page of `command` and of each below it.
+    fn write(&mut self, command: &Command) -> Result<(), Failure> {
+        let name = command.get_display_name().unwrap_or(command.get_name());
+        let path = self.folder.join(format!("{name}.1"));
+        let mut page = Vec::new();
+        Man::new(command.clone()).title(name.to_uppercase()).render(&mut page)?;
+        let written = if self.overwrite {
+            atomic::write(&path, &page)
+        } else {
+            File::create_new(&path).and_then(|mut file| file.write_all(&page))
+        };
+        match written {
+            Ok(()) => tell(format_args!("wrote `{}`", path.display())),
+            Err(error) => {
+                tell(format_args!("error: cannot write `{}`: {error}", path.display()));
+                self.status = 1;
+                self.has_old |= error.kind() == ErrorKind::AlreadyExists;
+            }
         }
+        let below = command.get_subcommands().filter(|below| below.get_name() != "help");
+        below.into_iter().try_for_each(|below| self.write(below))
     }
-    for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
-        status = status.max(write_pages(below, folder)?);
-    }
-    Ok(status)
 }
 
 #[cfg(test)]
@@ -84,18 +109,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_command_has_its_page_and_nothing_is_written_over() {
+    fn every_command_has_its_page_and_nothing_is_written_over_unasked() {
         let folder = tempfile::tempdir().unwrap();
-        let args = Args { what: What::Man { folder: folder.path().into() } };
-        assert_eq!(run(&args).unwrap(), 0);
+        let args = |overwrite| Args { what: What::Man { folder: folder.path().into(), overwrite } };
+        assert_eq!(run(&args(false)).unwrap(), 0);
         let page = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
         assert!(page("translate.1").contains("Translate between two folders"));
         assert!(page("translate-recipe-diff.1").contains("field by field"));
         assert!(page("translate-train.1").contains("\\-\\-dry\\-run"));
         assert!(!folder.path().join("translate-help.1").exists());
         std::fs::write(folder.path().join("translate.1"), "mine").unwrap();
-        assert_eq!(run(&args).unwrap(), 1);
+        assert_eq!(run(&args(false)).unwrap(), 1);
         assert_eq!(page("translate.1"), "mine");
+        assert_eq!(run(&args(true)).unwrap(), 0);
+        assert!(page("translate.1").contains("Translate between two folders"));
     }
 
     #[test]

@@ -12,9 +12,10 @@ use super::{Failure, print};
 use crate::atomic;
 use crate::model;
 use crate::recipe::{
-    Origin, PRESETS, Recipe, RecipeError, Resolved, Upgraded, diff, for_editors, origins, resolve,
-    resolve_fully, starter, to_yaml, upgrade,
+    Origin, PRESETS, Recipe, RecipeError, Resolved, SCHEMA_FILE, Upgraded, diff, for_editors, is_yaml,
+    origins, read_file, resolve, resolve_fully, starter, to_yaml, upgrade,
 };
+use crate::torch::store::is_safetensors;
 
 /// List, show, check and compare recipes
 #[derive(Debug, Parser)]
@@ -50,9 +51,9 @@ enum Command {
     },
     /// Write a recipe to begin with, which extends another
     New {
-        /// The new file, `.yaml` added where it has no extension; nothing that exists is overwritten
+        /// The new file, `.yaml` added where it is not there; nothing that exists is overwritten
         name: PathBuf,
-        /// A shipped recipe, `./FILE.yaml` beside the new one, or a link
+        /// A shipped recipe, a file in the new one's folder or below, or a link
         #[arg(long, value_name = "RECIPE", default_value = "cyclegan")]
         from: String,
     },
@@ -116,8 +117,8 @@ fn list() -> Result<u8, Failure> {
     }
     for path in local_recipes() {
         let name = path.display().to_string();
-        match resolve(&name, &[]) {
-            Ok(recipe) => line(&name, &recipe.about),
+        match told(&name, &[]) {
+            Ok(resolved) => line(&name, &resolved.recipe.about),
             Err(_) => line(&name, &format!("(not valid: `translate recipe validate {name}` says why)")),
         }
     }
@@ -129,10 +130,8 @@ fn local_recipes() -> Vec<PathBuf> {
     let entries = std::fs::read_dir("recipes").into_iter().flatten().flatten();
     let is_ours = |path: &Path| {
         let preset = PRESETS.iter().find(|preset| path.file_stem().is_some_and(|stem| stem == preset.name));
-        preset.is_some_and(|preset| std::fs::read_to_string(path).is_ok_and(|text| text == preset.yaml))
+        preset.is_some_and(|preset| read_file(path).is_ok_and(|text| text == preset.yaml))
     };
-    let is_yaml =
-        |path: &Path| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
     let mut found: Vec<PathBuf> =
         entries.map(|entry| entry.path()).filter(|path| is_yaml(path) && !is_ours(path)).collect();
     found.sort();
@@ -150,21 +149,64 @@ fn show_origins(recipe: &str, sets: &[String]) -> Result<u8, Failure> {
 }
 
 fn new(name: &Path, from: &str) -> Result<u8, Failure> {
-    let path = if name.extension().is_none() { name.with_extension("yaml") } else { name.to_path_buf() };
+    let path = with_extension(name);
     let shown = path.display();
+    let unwritable = |error: &dyn std::fmt::Display| {
+        anyhow!("cannot write `{shown}`: {error}\nhint: name a new file in a folder that you can write to")
+    };
+    let folder = atomic::folder_of(&path);
+    if !folder.is_dir() {
+        return Err(unwritable(&format_args!("there is no folder `{}`", folder.display())).into());
+    }
     let (text, warnings) = starter(from, &path)?;
-    File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
+    write_new(&path, &text).map_err(|error| {
         if error.kind() == ErrorKind::AlreadyExists {
             anyhow!("`{shown}` exists, and is left as it is\nhint: give the new recipe another name")
         } else {
-            anyhow!(
-                "cannot write `{shown}`: {error}\nhint: name a new file in a folder that you can write to"
-            )
+            unwritable(&error)
         }
     })?;
     warn(&warnings);
-    tell(format_args!("wrote `{shown}`\nnext: change it, then `translate train X Y -r {shown} --dry-run`"));
+    let and_schema = put_schema(&path.with_file_name(SCHEMA_FILE))?;
+    tell(format_args!(
+        "wrote `{shown}`{and_schema}\nnext: change it, then `translate train X Y -r {shown} --dry-run`"
+    ));
     Ok(0)
+}
+
+/// The name of a YAML file; what comes after a dot may belong to the name itself.
+fn with_extension(name: &Path) -> PathBuf {
+    let Some(file) = name.file_name().filter(|_| !is_yaml(name)) else { return name.to_path_buf() };
+    let mut file = file.to_os_string();
+    file.push(".yaml");
+    name.with_file_name(file)
+}
+
+fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+    File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()))
+}
+
+/// Writes the schema that a new recipe names for editors, where none lies beside it. What is to be added to what was
+/// written.
+fn put_schema(path: &Path) -> Result<String, Failure> {
+    let schema = for_editors();
+    let shown = path.display();
+    match write_new(path, &format!("{}\n", serde_json::to_string_pretty(&schema)?)) {
+        Ok(()) => return Ok(format!(", and `{shown}`, by which an editor knows the fields")),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let there = read_file(path).ok().and_then(|text| serde_json::from_str(&text).ok());
+            if there.as_ref() != Some(&schema) {
+                let hint = format!("`translate recipe schema > {shown}` writes it anew");
+                tell(format_args!(
+                    "warning: `{shown}` is not the schema of this version, and is left as it is\nhint: {hint}"
+                ));
+            }
+        }
+        Err(error) => tell(format_args!(
+            "warning: cannot write `{shown}`, by which an editor knows the fields: {error}"
+        )),
+    }
+    Ok(String::new())
 }
 
 /// The exit status.
@@ -197,7 +239,7 @@ fn warn<'a>(warnings: impl IntoIterator<Item = &'a String>) {
 
 fn rewrite(file: &Path) -> Result<u8, Failure> {
     let shown = file.display();
-    let text = std::fs::read_to_string(file)
+    let text = read_file(file)
         .map_err(|error| anyhow!("cannot read `{shown}`: {error}\nhint: name a recipe file of yours"))?;
     let Upgraded { text, changes } = upgrade(&shown.to_string(), &text)?;
     if changes.is_empty() {
@@ -214,7 +256,10 @@ fn rewrite(file: &Path) -> Result<u8, Failure> {
 fn any_recipe(name: &str) -> Result<Recipe, Failure> {
     let path = Path::new(name);
     // As everywhere, a shipped recipe's name is that before it is a folder's.
-    if path.is_dir() && PRESETS.iter().all(|preset| preset.name != name) {
+    if PRESETS.iter().any(|preset| preset.name == name) {
+        return Ok(resolve(name, &[])?);
+    }
+    if path.is_dir() {
         let recipe = path.join("recipe.yaml");
         if !recipe.is_file() {
             let message = format!("`{name}` is no run folder: it has no `recipe.yaml`");
@@ -222,7 +267,8 @@ fn any_recipe(name: &str) -> Result<Recipe, Failure> {
         }
         return Ok(resolve(&recipe.display().to_string(), &[])?);
     }
-    if path.extension().is_some_and(|extension| extension == "safetensors") {
+    let is_model = path.extension().is_some_and(|extension| extension == "safetensors");
+    if is_model || is_safetensors(path) {
         return Ok(model::open(path, tch::Device::Cpu)?.recipe);
     }
     Ok(told(name, &[])?.recipe)

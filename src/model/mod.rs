@@ -101,7 +101,7 @@ pub enum ModelError {
     },
     /// A recipe inside that this version cannot use.
     #[error(
-        "`{path}` holds a recipe that this version cannot use: {reason}\nhint: use the version that made it",
+        "`{path}` holds a recipe that this version cannot use: {reason}\nhint: use the version that made it{made_by}",
         reason = without_hint(source)
     )]
     Recipe {
@@ -109,6 +109,8 @@ pub enum ModelError {
         path: PathBuf,
         /// What is wrong with it.
         source: Box<RecipeError>,
+        /// `, translate 0.1.0`, or empty where the file does not say.
+        made_by: String,
     },
     /// Weights that do not fit the recipe.
     #[error(
@@ -235,8 +237,12 @@ pub fn open(path: &Path, device: Device) -> Result<Model, ModelError> {
             format!(" (found format `{format}`; this version reads `{FORMAT}`)"),
         ));
     }
-    let recipe = from_yaml(&path.display().to_string(), text("recipe")?, &[])
-        .map_err(|source| ModelError::Recipe { path: path.clone(), source: Box::new(source) })?;
+    let unusable = |source| ModelError::Recipe {
+        path: path.clone(),
+        source: Box::new(source),
+        made_by: made_by(&stored),
+    };
+    let recipe = from_yaml(&path.display().to_string(), text("recipe")?, &[]).map_err(unusable)?;
     let domains: Domains =
         serde_json::from_str(text("domains")?).map_err(|error| foreign("domains", format!(": {error}")))?;
     if let Some(space) = recipe.spaces().into_iter().find(|space| !domains.contains_key(space)) {
@@ -257,6 +263,14 @@ pub fn open(path: &Path, device: Device) -> Result<Model, ModelError> {
     let graph = guard(&device::name(device), build)?;
     fill(&graph, &stored, path, device)?;
     Ok(Model { recipe, domains, conditions, training, graph })
+}
+
+/// `, PROGRAM`, as far as a file says it that this version need not be able to read.
+fn made_by(stored: &Stored) -> String {
+    let training = stored.metadata.get("training").and_then(|text| serde_json::from_str(text).ok());
+    let program =
+        training.as_ref().and_then(|training: &serde_json::Value| training.get("program")?.as_str());
+    program.map_or_else(String::new, |program| format!(", {program}"))
 }
 
 /// The model file itself for a run folder.

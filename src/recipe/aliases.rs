@@ -127,9 +127,53 @@ const NAMES: &[(&str, Meaning)] = &[
     ("version", Field("format")),
 ];
 
+/// What other tools call a value, its name here, and all that is to be written: the reference's `--gan_mode`, `--netG`,
+/// `--netD`, `--norm` and `--preprocess`, and common words for the same.
+const VALUES: &[(&str, &str, &str)] = &[
+    // With the generator's −log σ(D(fake)), not the `minimax` of the paper's equation 1.
+    ("vanilla", "non-saturating", "kind: non-saturating"),
+    ("bce", "non-saturating", "kind: non-saturating"),
+    ("nsgan", "non-saturating", "kind: non-saturating"),
+    ("mse", "lsgan", "kind: lsgan"),
+    ("ls", "lsgan", "kind: lsgan"),
+    ("least_squares", "lsgan", "kind: lsgan"),
+    ("wgangp", "wgan-gp", "kind: wgan-gp"),
+    ("wgan_gp", "wgan-gp", "kind: wgan-gp"),
+    ("resnet_9blocks", "resnet", "kind: resnet, blocks: 9"),
+    ("resnet_6blocks", "resnet", "kind: resnet, blocks: 6"),
+    ("unet_128", "unet", "kind: unet, downs: 7"),
+    ("unet_256", "unet", "kind: unet, downs: 8"),
+    ("basic", "patch", "kind: patch, layers: 3"),
+    ("n_layers", "patch", "kind: patch, layers: 3"),
+    ("patchgan", "patch", "kind: patch"),
+    ("pixelgan", "pixel", "kind: pixel"),
+    ("batch_norm", "batch", "batch"),
+    ("batchnorm", "batch", "batch"),
+    ("syncbatch", "batch", "batch"),
+    ("instance_norm", "instance", "instance"),
+    ("instancenorm", "instance", "instance"),
+    ("resize_and_crop", "stretch", "stretch"),
+    ("fp16", "f16", "f16"),
+    ("float16", "f16", "f16"),
+    ("half", "f16", "f16"),
+    ("fp32", "f32", "f32"),
+    ("float32", "f32", "f32"),
+];
+
+/// What to write here for a value of other tools, where it is one of those that are `known`; of any where none are.
+pub fn value_meaning(value: &str, known: &[&str]) -> Option<&'static str> {
+    let plain = plain(value);
+    let fits = |name: &str| known.is_empty() || known.contains(&name);
+    VALUES.iter().find(|(other, name, _)| *other == plain && fits(name)).map(|(_, _, written)| *written)
+}
+
+fn plain(name: &str) -> String {
+    name.to_ascii_lowercase().replace('-', "_")
+}
+
 /// What a name that is no field here means elsewhere.
 pub fn meaning(name: &str) -> Option<Meaning> {
-    let plain = name.to_ascii_lowercase().replace('-', "_");
+    let plain = plain(name);
     NAMES.iter().find(|(known, _)| *known == plain).map(|(_, meaning)| *meaning)
 }
 
@@ -144,6 +188,63 @@ impl Meaning {
             }
             Changed(field, how) => format!("`{name}` is `{field}` here: {how}"),
             Elsewhere(how) => format!("`{name}` is no field of a recipe: {how}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::recipe::json_schema::complete;
+    use crate::recipe::resolve;
+
+    /// All schemas that a part of a path leads to.
+    fn below<'a>(root: &'a Value, schema: &'a Value, part: &str) -> Vec<&'a Value> {
+        let reference = schema.get("$ref").or_else(|| schema.pointer("/allOf/0/$ref"));
+        if let Some(pointer) = reference.and_then(Value::as_str).and_then(|text| text.strip_prefix('#')) {
+            return below(root, root.pointer(pointer).unwrap(), part);
+        }
+        let own = schema.get("properties").and_then(|fields| fields.get(part));
+        let any = schema.get("additionalProperties").filter(|rest| rest.is_object());
+        let kinds = schema.get("oneOf").and_then(Value::as_array).into_iter().flatten();
+        let of_kinds = kinds.flat_map(|kind| below(root, kind, part));
+        own.or(any).into_iter().chain(of_kinds).collect()
+    }
+
+    #[test]
+    fn what_a_name_is_here_is_a_field_of_the_schema() {
+        let root = complete();
+        for (name, meaning) in NAMES {
+            let (Field(path) | Changed(path, _)) = meaning else { continue };
+            let step =
+                |found: Vec<_>, part| found.into_iter().flat_map(|it| below(&root, it, part)).collect();
+            let found: Vec<&Value> = path.split('.').fold(vec![&root], step);
+            assert!(!found.is_empty(), "`{name}` leads to `{path}`, which is no field");
+        }
+    }
+
+    #[test]
+    fn what_a_value_is_here_is_taken() {
+        let fields = [
+            ("cyclegan", "loss.adversarial"),
+            ("cyclegan", "generators.x_to_y.net"),
+            ("cyclegan", "discriminators.y.net"),
+            ("cyclegan", "generators.x_to_y.net.norm"),
+            ("cyclegan", "data.resize"),
+            ("cyclegan", "model.precision"),
+        ];
+        for (other, _, written) in VALUES {
+            let value =
+                if written.starts_with("kind") { format!("{{ {written} }}") } else { (*written).into() };
+            let tried = |(recipe, field): &(&str, &str)| {
+                let text = resolve(recipe, &[format!("{field}={other}")]).unwrap_err().to_string();
+                let told = text.contains(&format!("write `{value}`"))
+                    || text.contains(&format!("is `{value}` here"));
+                told && resolve(recipe, &[format!("{field}={value}")]).is_ok()
+            };
+            assert!(fields.iter().any(tried), "{other}");
         }
     }
 }

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 use serde_yaml::Value as Yaml;
 
-use super::aliases::meaning;
+use super::aliases::{meaning, value_meaning};
 use super::problem::{MOST, Problem};
 use super::tree::{Entry, Kind, Node, Place};
 use super::wording::{found, intended, likely, listed};
@@ -85,19 +85,21 @@ impl<'a> Checker<'a> {
             return;
         }
         let message = format!("`{path}` is {}; expected {}", found(node), listed(&known));
-        let hint = node.as_str().and_then(|name| likely(name, &known)).map(|name| format!("write `{name}`"));
-        self.report(path.into(), &node.place, message, hint);
+        self.report(path.into(), &node.place, message, name_advice(node, &known));
     }
 
     /// A section whose fields depend on its `kind`.
     fn tagged(&mut self, path: &str, key: &Place, node: &Node, kinds: &'a [Value]) {
-        let Some(map) = node.as_map() else {
-            let message = format!("`{path}` is {}; expected a section of fields with a `kind`", found(node));
-            let hint = node.as_str().map(|kind| format!("write `{{ kind: {kind} }}`"));
-            return self.report(path.into(), &node.place, message, hint);
-        };
         let name = |kind: &'a Value| kind.pointer("/properties/kind/const").and_then(Value::as_str);
         let known: Vec<&str> = kinds.iter().filter_map(name).collect();
+        let Some(map) = node.as_map() else {
+            let message = format!("`{path}` is {}; expected a section of fields with a `kind`", found(node));
+            let hint = node.as_str().map(|kind| match (value_meaning(kind, &known), likely(kind, &known)) {
+                (Some(written), _) => format!("write `{{ {written} }}`"),
+                (None, near) => format!("write `{{ kind: {} }}`", near.unwrap_or(kind)),
+            });
+            return self.report(path.into(), &node.place, message, hint);
+        };
         let Some(kind) = map.get("kind") else {
             if self.is_part {
                 return;
@@ -108,8 +110,7 @@ impl<'a> Checker<'a> {
         let chosen = kinds.iter().find(|one| name(one).is_some() && name(one) == kind.node.as_str());
         let Some(chosen) = chosen else {
             let message = format!("`{path}.kind` is {}; expected {}", found(&kind.node), listed(&known));
-            let meant = kind.node.as_str().and_then(|kind| likely(kind, &known));
-            let hint = meant.map(|name| format!("write `{name}`"));
+            let hint = name_advice(&kind.node, &known);
             return self.report(below(path, "kind"), &kind.node.place, message, hint);
         };
         self.fields(path, key, map, chosen);
@@ -143,7 +144,7 @@ impl<'a> Checker<'a> {
             } else {
                 let known: Vec<&str> = known.keys().copied().collect();
                 let kind = schema.pointer("/properties/kind/const").and_then(Value::as_str);
-                self.unknown(&path, kind, &entry.key, &known);
+                self.unknown(&path, kind, entry, &known);
             }
         }
         if !self.is_part {
@@ -168,13 +169,15 @@ impl<'a> Checker<'a> {
     }
 
     /// A field that a section does not have, which may depend on its `kind`.
-    fn unknown(&mut self, path: &str, kind: Option<&str>, key: &Place, known: &[&str]) {
+    fn unknown(&mut self, path: &str, kind: Option<&str>, entry: &Entry, known: &[&str]) {
         let (section, name) = path.rsplit_once('.').unwrap_or(("", path));
         let place = if section.is_empty() { String::new() } else { format!(" in `{section}`") };
         let kind = kind.map_or_else(String::new, |kind| format!(" of the kind `{kind}`"));
         let message = format!("unknown field `{name}`{place}{kind}");
         let hint = advice(name, known, places(self.schema, name));
-        self.report(path.into(), key, message, Some(hint));
+        let value = entry.node.as_str().filter(|_| meaning(name).is_some()).unwrap_or_default();
+        let value = value_meaning(value, &[]).map(|written| format!("; `{value}` is `{written}`"));
+        self.report(path.into(), &entry.key, message, Some(hint + &value.unwrap_or_default()));
     }
 
     fn items(&mut self, path: &str, node: &Node, items: &[Node], schema: &'a Value) {
@@ -182,7 +185,8 @@ impl<'a> Checker<'a> {
         let (least, most) = (count("minItems").unwrap_or(0), count("maxItems").unwrap_or(u64::MAX));
         if !(least..=most).contains(&(items.len() as u64)) {
             let message = format!("`{path}` is a list of {}; expected {}", items.len(), wanted(schema));
-            return self.report(path.into(), &node.place, message, None);
+            let hint = with_points(items).filter(|_| Some(items.len() as u64) == most.checked_mul(2));
+            return self.report(path.into(), &node.place, message, hint);
         }
         for item in items.iter().take(MOST) {
             if let Some(schema) = schema.get("items") {
@@ -190,6 +194,26 @@ impl<'a> Checker<'a> {
             }
         }
     }
+}
+
+/// What to write for a name that is none of those that are `known`.
+fn name_advice(node: &Node, known: &[&str]) -> Option<String> {
+    let name = node.as_str()?;
+    let written = value_meaning(name, known).map(|written| format!("`{name}` is `{written}` here"));
+    written.or_else(|| likely(name, known).map(|name| format!("write `{name}`")))
+}
+
+/// The list that `[0,5, 0,999]` is meant to be.
+fn with_points(items: &[Node]) -> Option<String> {
+    let is_whole = |node: &Node| node.written().bytes().all(|byte| byte.is_ascii_digit());
+    let number = |pair: &[Node]| {
+        let [whole, part] = pair else { return None };
+        let comma = whole.place.source.text.get(whole.place.bytes.end..part.place.bytes.start)?;
+        let is_one = comma == "," && is_whole(whole) && is_whole(part);
+        is_one.then(|| format!("{}.{}", whole.written(), part.written()))
+    };
+    let numbers: Vec<String> = items.chunks(2).map(number).collect::<Option<_>>()?;
+    Some(format!("write `[{}]`: a comma parts values", numbers.join(", ")))
 }
 
 /// What to do about a field of a section that has those that are `known`; `elsewhere` is one of the same name.

@@ -6,10 +6,8 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use ureq::tls::{RootCerts, TlsConfig};
 
+use super::file::MOST;
 use crate::atomic;
-
-/// Bytes of a recipe, at most.
-const MOST: u64 = 64 << 10;
 
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(10);

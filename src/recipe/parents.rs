@@ -1,24 +1,25 @@
 //! Where a recipe's text comes from (shipped, a file, a link), and the chain of recipes that it extends.
 
-use std::path::{Path, PathBuf};
+use std::fs::canonicalize;
+use std::io::{Error, ErrorKind};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use super::file::{MOST, is_stream, is_yaml, read_file, read_file_or_stream};
 use super::link::{Fetched, LinkError, cache, fetch, is_link};
 use super::parse::parse;
 use super::presets::PRESETS;
 use super::problem::Problem;
-use super::rename::{RENAMED, rename};
-use super::resolve::{RecipeError, Resolved, complete};
-use super::schema::FORMAT;
-use super::tree::{Kind, Node, Source, lay};
+use super::rename::{RENAMED, Renames, rename};
+use super::resolve::RecipeError;
+use super::tree::{Kind, Node, Place, Source, lay};
+use super::version::not_later;
 use super::wording::{did_you_mean, likely};
+use crate::atomic::folder_of;
 use crate::words::quoted;
 
-/// What tells an editor the fields, in a comment of the first line. The schema lies beside: `translate recipe schema`.
-const SCHEMA_LINE: &str = "# yaml-language-server: $schema=recipe.schema.json";
-
 /// Recipes that extend one another, at most.
-const MOST: usize = 8;
+const LONGEST: usize = 8;
 
 /// A recipe's text and where it is from.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Origin {
     home: Home,
     /// The link with its hash, where it was fetched by one without.
     to_pin: Option<String>,
+    /// Where another recipe extends it.
+    extended_at: Option<Place>,
 }
 
 /// What a recipe can extend depends on where it is.
@@ -35,8 +38,8 @@ pub struct Origin {
 enum Home {
     /// A text that has to be complete: of a model file, a run, or shipped. Opening a model asks nobody for anything.
     Sealed,
-    /// Behind a link.
-    Web,
+    /// Behind a link, or from a pipe: no file lies beside it.
+    Alone,
     /// A file of this folder.
     Folder(PathBuf),
 }
@@ -54,6 +57,8 @@ pub struct Layers {
     pub problems: Vec<Problem>,
     /// Whether something that it extends could not be read.
     pub lacks_parent: bool,
+    /// The old names that are read.
+    pub renames: Renames,
 }
 
 impl Origin {
@@ -70,31 +75,74 @@ impl Origin {
             return Self::link(name).map_err(failed);
         }
         let path = Path::new(name);
-        if path.is_file() { Self::file(path) } else { Err(unknown(name)) }
+        if path.exists() { Self::file(path) } else { Err(unknown(name)) }
     }
 
     /// A text at hand, which cannot extend another.
     pub fn text(name: &str, text: &str) -> Self {
-        Self { name: name.into(), text: text.into(), home: Home::Sealed, to_pin: None }
+        Self { name: name.into(), text: text.into(), home: Home::Sealed, to_pin: None, extended_at: None }
+    }
+
+    /// A file that is still to be written.
+    pub(super) fn draft(path: &Path, text: &str) -> Self {
+        let home = Home::Folder(path.parent().unwrap_or(Path::new("")).to_path_buf());
+        Self { name: path.display().to_string(), text: text.into(), home, to_pin: None, extended_at: None }
     }
 
     fn file(path: &Path) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| RecipeError::Read { path: path.into(), source })?;
+        let text = read_file_or_stream(path).map_err(|source| {
+            let recipe = path.join("recipe.yaml");
+            let instead = if recipe.is_file() {
+                format!("`{}`, which is that run's", recipe.display())
+            } else {
+                format!("a text file (UTF-8) of at most {} KiB", MOST >> 10)
+            };
+            RecipeError::Read { path: path.into(), source, instead }
+        })?;
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-        Ok(Self { name: path.display().to_string(), text, home: Home::Folder(folder), to_pin: None })
+        let home = if is_stream(path) { Home::Alone } else { Home::Folder(folder) };
+        Ok(Self { name: path.display().to_string(), text, home, to_pin: None, extended_at: None })
+    }
+
+    /// The file that another one in `folder` extends as `./file`.
+    fn beside(folder: &Path, file: &str) -> Result<Self, Problem> {
+        let inside = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
+        let parent = format!("./{file}");
+        if !inside {
+            return Err(outside(&parent));
+        }
+        let path = folder.join(file);
+        let unread = |error: Error| {
+            let hint = match error.kind() {
+                ErrorKind::NotFound => "send both recipes together".into(),
+                _ => format!("name a text file (UTF-8) of at most {} KiB", MOST >> 10),
+            };
+            let message =
+                format!("`extends` is `{parent}`, and `{}` cannot be read: {error}", path.display());
+            Problem::nowhere(message).hint(hint)
+        };
+        // A symbolic link could lead to any file of whoever reads the recipe.
+        let real = canonicalize(&path).map_err(unread)?;
+        let root = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        if !real.starts_with(canonicalize(root).map_err(unread)?) {
+            return Err(outside(&format!("{parent}`, a link to `{}", real.display())));
+        }
+        let text = read_file(&path).map_err(unread)?;
+        let home = Home::Folder(path.parent().unwrap_or(Path::new("")).to_path_buf());
+        Ok(Self { name: path.display().to_string(), text, home, to_pin: None, extended_at: None })
     }
 
     fn link(link: &str) -> Result<Self, LinkError> {
         let Fetched { text, to_pin } = fetch(link, cache().as_deref())?;
-        Ok(Self { name: link.into(), text, home: Home::Web, to_pin })
+        Ok(Self { name: link.into(), text, home: Home::Alone, to_pin, extended_at: None })
     }
 
     /// What is to be told of where it is from: the hash to pin.
     pub fn warning(&self) -> Option<String> {
         let link = self.to_pin.as_ref()?;
         let hint = format!("write it with the hash of what is there now: `{link}`");
-        Some(format!("what is behind a link can change\nhint: {hint}"))
+        let at = self.extended_at.as_ref().map_or_else(String::new, |place| format!("{}: ", place.short()));
+        Some(format!("{at}what is behind a link can change\nhint: {hint}"))
     }
 
     /// As written.
@@ -125,25 +173,14 @@ impl Origin {
             let message = format!("`extends` is `{parent}`; only a recipe in a file can extend another file");
             return Err(refuse(message, "name a shipped recipe or a link".into()));
         };
-        let inside = Path::new(file).components().all(|part| matches!(part, std::path::Component::Normal(_)));
-        if !inside {
-            return Err(outside(parent));
-        }
-        let path = folder.join(file);
-        Self::file(&path).map_err(|error| {
-            let reason =
-                if let RecipeError::Read { source, .. } = error { source.to_string() } else { String::new() };
-            let message =
-                format!("`extends` is `{parent}`, and `{}` cannot be read: {reason}", path.display());
-            refuse(message, "send both recipes together".into())
-        })
+        Self::beside(folder, file)
     }
 
     /// What tells it from others.
     fn identity(&self) -> PathBuf {
         match &self.home {
-            Home::Folder(_) => std::fs::canonicalize(&self.name).unwrap_or_else(|_| self.name.clone().into()),
-            Home::Sealed | Home::Web => self.name.clone().into(),
+            Home::Folder(_) => canonicalize(&self.name).unwrap_or_else(|_| self.name.clone().into()),
+            Home::Sealed | Home::Alone => self.name.clone().into(),
         }
     }
 }
@@ -155,7 +192,7 @@ fn no_parent(parent: &str) -> Problem {
         return outside(parent);
     }
     let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
-    let hint = if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+    let hint = if is_yaml(path) {
         format!("write `./{parent}`")
     } else if let Some(near) = likely(parent, &names) {
         format!("did you mean `{near}`?")
@@ -173,33 +210,44 @@ fn outside(parent: &str) -> Problem {
 }
 
 fn unknown(name: &str) -> RecipeError {
+    let path = Path::new(name);
+    if name.contains(['/', '\\']) || is_yaml(path) {
+        return missing(path);
+    }
     let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
     let closest = did_you_mean(name, &names);
     RecipeError::Unknown { name: name.into(), known: quoted(names, ", "), closest }
 }
 
-/// The text of a new recipe at `path` that extends `parent`, and what is to be told of that one.
-///
-/// # Errors
-/// There is no such parent, or it is not valid.
-pub fn starter(parent: &str, path: &Path) -> Result<(String, Vec<String>), RecipeError> {
-    let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-    let about = "one line on what this is for";
-    let text = format!("{SCHEMA_LINE}\nformat: 1\nextends: {parent}\nabout: {about}\n");
-    let origin = Origin {
-        name: path.display().to_string(),
-        text: text.clone(),
-        home: Home::Folder(folder),
-        to_pin: None,
+/// A file that is not there, with one beside it that may be meant.
+fn missing(path: &Path) -> RecipeError {
+    let stem = |path: &Path| path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_string();
+    let entries = std::fs::read_dir(folder_of(path)).into_iter().flatten().flatten();
+    let mut beside: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| is_yaml(path)).collect();
+    beside.sort();
+    let stems: Vec<String> = beside.iter().map(|path| stem(path)).collect();
+    let names: Vec<&str> = stems.iter().map(String::as_str).collect();
+    let near = likely(&stem(path), &names).and_then(|near| beside.iter().find(|path| stem(path) == near));
+    let stem = stem(path);
+    let hint = if let Some(file) = near.and_then(|near| near.file_name()) {
+        format!("did you mean `{}`?", path.with_file_name(file).display())
+    } else if PRESETS.iter().any(|preset| preset.name == stem) {
+        format!("the shipped recipe is called `{stem}`, without a path")
+    } else {
+        format!("`translate recipe new {}` writes one to begin with", path.display())
     };
-    let Resolved { warnings, .. } = complete(Layers::read(origin), &[])?;
-    Ok((text, warnings))
+    RecipeError::Missing { path: path.into(), hint }
 }
 
 impl Layers {
     /// Reads a recipe and all that it extends, as far as it can be read.
     pub fn read(origin: Origin) -> Self {
-        let mut layers = Self::default();
+        Self::read_by(origin, RENAMED)
+    }
+
+    /// As [`Self::read`], with other old names.
+    pub fn read_by(origin: Origin, renames: Renames) -> Self {
+        let mut layers = Self { renames, ..Self::default() };
         let mut nodes = Vec::new();
         let mut chain: Vec<(PathBuf, String)> = Vec::new();
         let mut next = Some(origin);
@@ -228,11 +276,12 @@ impl Layers {
         let source =
             Arc::new(Source { name: origin.name.clone(), text: origin.text.clone(), has_lines: true });
         let mut node = parse(&source, &mut self.problems)?;
-        if let Err(problem) = readable(&node) {
+        let checked = readable(&node).and_then(|()| not_later(&mut node, &mut self.problems));
+        if let Err(problem) = checked {
             self.problems.push(problem);
             return None;
         }
-        self.warnings.extend(rename(&mut node, RENAMED));
+        self.warnings.extend(rename(&mut node, self.renames));
         self.warnings.extend(origin.warning());
         Some(node)
     }
@@ -248,33 +297,21 @@ fn parent_of(
     let located = |problem: Problem| Problem { place: Some(parent.place.clone()), ..problem };
     let found = origin.parent(parent.as_str().unwrap_or_default()).map_err(located)?;
     in_line(chain, &found).map_err(located)?;
-    Ok(Some(found))
+    Ok(Some(Origin { extended_at: Some(parent.place), ..found }))
 }
 
-/// Refuses a text that is no section of fields, or of a format that only a later program reads.
+/// Refuses a text that is no section of fields.
 fn readable(node: &Node) -> Result<(), Problem> {
-    if node.as_map().is_none() {
-        let is_empty = matches!(&node.kind, Kind::Scalar(value) if value.is_null());
-        let message = if is_empty {
-            "there is nothing in this recipe"
-        } else {
-            "a recipe is a section of fields, as in `format: 1`"
-        };
-        return Err(
-            Problem::at(node.place.clone(), message).hint("`translate recipe new` writes one to begin with")
-        );
+    if node.as_map().is_some() {
+        return Ok(());
     }
-    let Some(format) = node.get("format") else { return Ok(()) };
-    let number = if let Kind::Scalar(value) = &format.kind { value.as_u64() } else { None };
-    if number.is_some_and(|number| number > u64::from(FORMAT)) {
-        let version = env!("CARGO_PKG_VERSION");
-        let message = format!(
-            "`format` is `{}`, of a later version of translate; expected {FORMAT}, which translate {version} reads",
-            number.unwrap_or_default()
-        );
-        return Err(Problem::at(format.place.clone(), message).hint("take the newest version of translate"));
-    }
-    Ok(())
+    let is_empty = matches!(&node.kind, Kind::Scalar(value) if value.is_null());
+    let message = if is_empty {
+        "there is nothing in this recipe"
+    } else {
+        "a recipe is a section of fields, as in `format: 1`"
+    };
+    Err(Problem::at(node.place.clone(), message).hint("`translate recipe new` writes one to begin with"))
 }
 
 /// Takes `extends` out, which is for reading alone.
@@ -299,8 +336,8 @@ fn in_line(chain: &[(PathBuf, String)], parent: &Origin) -> Result<(), Problem> 
             format!("recipes extend one another in a circle: {} extends `{}`", names(), parent.name);
         return Err(Problem::nowhere(message).hint("take one `extends` out"));
     }
-    if chain.len() >= MOST {
-        let message = format!("more than {MOST} recipes extend one another: {}", names());
+    if chain.len() >= LONGEST {
+        let message = format!("more than {LONGEST} recipes extend one another: {}", names());
         return Err(Problem::nowhere(message)
             .hint("`translate recipe show FILE --resolved` writes one that stands alone"));
     }

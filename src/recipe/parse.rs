@@ -135,6 +135,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The number that was meant, for the rest to be checked.
+    fn refuse_comma(&mut self, before: &Node, after: &Place, meant: &str) -> Node {
+        let place = Place { bytes: before.place.bytes.start..after.bytes.end, ..before.place.clone() };
+        if self.refused.len() < MOST {
+            let text = &self.source.text[place.bytes.clone()];
+            let message = format!("`{text}` is two values; expected a number with a decimal point");
+            self.refused.push(Problem::at(place.clone(), message).hint(format!("write `{meant}`")));
+        }
+        Node { place, kind: Kind::Scalar(plain(meant)) }
+    }
+
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Box<Problem>> {
         if depth > DEEPEST {
             return self.stop(span, "sections lie too deep in each other", "a recipe needs five or six");
@@ -146,7 +157,12 @@ impl<'a> Reader<'a> {
             Event::Scalar(text, style, ..) => {
                 let is_plain = style == ScalarStyle::Plain;
                 let value = if is_plain { plain(&text) } else { Value::from(text.as_ref()) };
-                Ok(Node { place: self.place(span), kind: Kind::Scalar(value) })
+                let mut place = self.place(span);
+                // What is left out has the place of what comes after it.
+                if is_plain && text.is_empty() {
+                    place.bytes.end = place.bytes.start;
+                }
+                Ok(Node { place, kind: Kind::Scalar(value) })
             }
             Event::Alias(_) => Ok(Node { place: self.place(span), kind: Kind::Scalar(Value::Null) }),
             _ => self.stop(span, "a value was expected here", "write one"),
@@ -171,6 +187,12 @@ impl<'a> Reader<'a> {
             let key = self.place(span);
             let (event, span) = self.next()?;
             let node = self.node(event, span, depth + 1)?;
+            if let Some((_, before)) = map.last_mut()
+                && let Some(number) = decimal_comma(&before.node, &key, &node)
+            {
+                before.node = self.refuse_comma(&before.node, &key, &number);
+                continue;
+            }
             match map.entry(name) {
                 Slot::Occupied(before) => self.refuse_again(before.key(), key, &before.get().key),
                 Slot::Vacant(slot) => {
@@ -191,6 +213,17 @@ impl<'a> Reader<'a> {
             items.push(self.node(event, span, depth + 1)?);
         }
     }
+}
+
+/// The number that is meant in `{ lr: 0,5 }`, which to YAML holds a field `5` without a value.
+fn decimal_comma(before: &Node, after: &Place, value: &Node) -> Option<String> {
+    let text = &after.source.text;
+    let is_bare = matches!(value.kind, Kind::Scalar(Value::Null)) && value.place.bytes.is_empty();
+    let comma = text.get(before.place.bytes.end..after.bytes.start)?;
+    let (whole, part) = (before.written(), text.get(after.bytes.clone())?);
+    let meant = format!("{whole}.{part}");
+    let is_number = !whole.contains(['.', 'x', 'o']) && number(&meant).is_some();
+    (is_bare && comma == "," && part.starts_with(|c: char| c.is_ascii_digit()) && is_number).then_some(meant)
 }
 
 /// The value of a text without quotes, by the core schema of YAML 1.2 (<https://yaml.org/spec/1.2.2/#1032-tag-resolution>).
@@ -322,6 +355,10 @@ mod tests {
         }
         let (_, both) = read("a: &x { b: !t 1 }\nc: *x\nc: 2");
         assert_eq!(both.len(), 4, "{both:?}");
+        let (node, comma) = read("{ a: -0,5e-3, b: 1, 5, c: 2,x, d: 0,7: 1 }");
+        assert_eq!(comma.len(), 1, "{comma:?}");
+        assert!(comma[0].to_string().contains("`-0,5e-3` is two values") && comma[0].hint.is_some());
+        assert_eq!(node.unwrap().get("a").unwrap().to_value(), Value::from(-0.5e-3));
         let deep = "[".repeat(100) + &"]".repeat(100);
         assert!(read(&deep).1[0].message.contains("too deep"));
     }

@@ -20,19 +20,27 @@ pub struct Rename {
 }
 
 /// All that have been renamed since format 1 began; none so far.
-pub const RENAMED: &[Rename] = &[];
+pub const RENAMED: Renames = &[];
+
+/// Names that have changed.
+pub type Renames = &'static [Rename];
 
 /// Gives the fields of a tree their new names. What is to be told of each.
-pub fn rename(root: &mut Node, table: &'static [Rename]) -> Vec<String> {
+pub fn rename(root: &mut Node, table: Renames) -> Vec<String> {
     let told = |(place, Rename { old, new, .. }): (Place, &Rename)| {
         let at = place.short();
-        format!("{at}: `{old}` is called `{new}` now\nhint: `translate recipe upgrade FILE` rewrites it")
+        let hint = if place.source.has_lines {
+            "`translate recipe upgrade FILE` rewrites it".into()
+        } else {
+            format!("write `{new}` in its place")
+        };
+        format!("{at}: `{old}` is called `{new}` now\nhint: {hint}")
     };
     renamed(root, table).into_iter().map(told).collect()
 }
 
 /// Gives the fields of a tree their new names. The places of the old ones.
-fn renamed(root: &mut Node, table: &'static [Rename]) -> Vec<(Place, &'static Rename)> {
+fn renamed(root: &mut Node, table: Renames) -> Vec<(Place, &'static Rename)> {
     let mut changes = Vec::new();
     for change in table {
         for section in sections(root, change.section) {
@@ -80,7 +88,7 @@ pub fn upgrade(name: &str, text: &str) -> Result<Upgraded, RecipeError> {
     upgrade_by(name, text, RENAMED)
 }
 
-fn upgrade_by(name: &str, text: &str, table: &'static [Rename]) -> Result<Upgraded, RecipeError> {
+fn upgrade_by(name: &str, text: &str, table: Renames) -> Result<Upgraded, RecipeError> {
     let source = Arc::new(Source { name: name.into(), text: text.into(), has_lines: true });
     let mut problems = Vec::new();
     let (Some(mut root), true) = (parse(&source, &mut problems), problems.is_empty()) else {
@@ -100,6 +108,8 @@ fn upgrade_by(name: &str, text: &str, table: &'static [Rename]) -> Result<Upgrad
 
 #[cfg(test)]
 mod tests {
+    use super::super::parents::{Layers, Origin};
+    use super::super::resolve::{Resolved, complete};
     use super::*;
 
     const TABLE: &[Rename] = &[
@@ -154,5 +164,51 @@ mod tests {
         // With both names there, nothing is lost.
         let both = "optim: 1\noptimizer: 2\n";
         assert_eq!(upgrade_by("r.yaml", both, TABLE).unwrap().text, both);
+    }
+
+    /// The recipe of a file, by the names of [`TABLE`].
+    fn read(path: &std::path::Path, sets: &[&str]) -> Resolved {
+        let origin = Origin::named(&path.display().to_string()).unwrap();
+        let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+        complete(Layers::read_by(origin, TABLE), &sets).unwrap()
+    }
+
+    #[test]
+    fn a_recipe_of_old_names_trains_and_is_upgraded_in_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("old.yaml");
+        let old = "# mine\nextends: cyclegan\noptimizer: { rate: 1e-3 } # fast\n";
+        std::fs::write(&path, old).unwrap();
+        let before = read(&path, &[]);
+        assert_eq!((before.recipe.optim.lr, before.warnings.len()), (1e-3, 2));
+        let Upgraded { text, changes } = upgrade_by("old.yaml", old, TABLE).unwrap();
+        assert_eq!(changes.len(), 2);
+        assert_eq!(text, "# mine\nextends: cyclegan\noptim: { lr: 1e-3 } # fast\n");
+        std::fs::write(&path, text).unwrap();
+        let after = read(&path, &[]);
+        assert_eq!((after.recipe, after.warnings), (before.recipe, Vec::new()));
+    }
+
+    #[test]
+    fn an_old_name_counts_over_a_parent_and_in_a_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("child.yaml");
+        std::fs::write(folder.path().join("parent.yaml"), "extends: cyclegan\noptim: { lr: 1e-3 }\n")
+            .unwrap();
+        std::fs::write(&path, "extends: ./parent.yaml\noptim: { rate: 1e-2 }\n").unwrap();
+        let child = read(&path, &[]);
+        assert_eq!((child.recipe.optim.lr, child.warnings.len()), (1e-2, 1), "{:?}", child.warnings);
+        let set = read(&path, &["optimizer.rate=0.1", "generators.x_to_y.net.filters=8"]);
+        let generator = serde_json::to_value(&set.recipe.generators["x_to_y"]).unwrap();
+        assert_eq!((set.recipe.optim.lr, &generator["net"]["width"]), (0.1, &8.into()));
+        assert_eq!(
+            set.warnings[1..],
+            [
+                "--set optimizer.rate=0.1: `optimizer` is called `optim` now\nhint: write `optim` in its place",
+                "--set optimizer.rate=0.1: `rate` is called `lr` now\nhint: write `lr` in its place",
+                "--set generators.x_to_y.net.filters=8: `filters` is called `width` now\nhint: write `width` in \
+                 its place",
+            ]
+        );
     }
 }

@@ -14,7 +14,8 @@ use super::parents::{Layers, Origin};
 use super::parse::parse;
 use super::presets::PRESETS;
 use super::problem::{Problem, Problems};
-use super::schema::{FORMAT, Recipe};
+use super::rename::rename;
+use super::schema::{FORMAT, Recipe, SINCE};
 use super::tree::{Entry, Kind, Node, Place, Source, lay};
 
 /// Why a recipe cannot be used. Each message names the recipe, the field and what was expected.
@@ -33,16 +34,34 @@ pub enum RecipeError {
         /// `; did you mean …?`, or empty.
         closest: String,
     },
+    /// A file that is not there.
+    #[error("no recipe file `{path}`\nhint: {hint}")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// What may be meant, or how to make it.
+        hint: String,
+    },
     /// A file that cannot be read.
-    #[error(
-        "cannot read recipe `{path}`: {source}\nhint: name a text file (UTF-8) that you can read, or one of `translate \
-         recipe list`"
-    )]
+    #[error("cannot read recipe `{path}`: {source}\nhint: name {instead}, or one of `translate recipe list`")]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+        /// What could be named.
+        instead: String,
+    },
+    /// A parent that lies where the new recipe cannot extend it.
+    #[error(
+        "`{from}` does not lie in `{folder}`, the folder of the new recipe, or below\nhint: copy it there, or write the new \
+         recipe beside it, so that both can be sent together"
+    )]
+    Outside {
+        /// The parent.
+        from: String,
+        /// The folder of the new recipe.
+        folder: PathBuf,
     },
     /// A link that leads to no recipe.
     #[error("recipe `{link}`: {source}")]
@@ -110,19 +129,20 @@ pub fn from_yaml_fully(name: &str, yaml: &str, sets: &[String]) -> Result<Resolv
     complete(Layers::read(Origin::text(name, yaml)), sets)
 }
 
-/// The recipe as YAML: complete and runnable.
+/// The recipe as YAML: complete and runnable, with the version of the program that it needs.
 ///
 /// # Errors
 /// None in practice: a recipe holds only what YAML can.
 pub fn to_yaml(recipe: &Recipe) -> Result<String, serde_yaml::Error> {
-    serde_yaml::to_string(recipe)
+    Ok(format!("needs: {SINCE}\n{}", serde_yaml::to_string(recipe)?))
 }
 
 /// Lays `sets` over a recipe and checks all of it.
 pub(super) fn complete(layers: Layers, sets: &[String]) -> Result<Resolved, RecipeError> {
-    let Layers { mut tree, names, warnings, mut problems, lacks_parent } = layers;
+    let Layers { mut tree, names, mut warnings, mut problems, lacks_parent, renames } = layers;
     for set in sets {
-        if let Some(over) = set_tree(set, &mut problems) {
+        if let Some(mut over) = set_tree(set, &mut problems) {
+            warnings.extend(rename(&mut over, renames));
             tree = tree.map(|tree| lay(tree, over));
         }
     }
@@ -169,12 +189,9 @@ fn read(tree: &Node, problems: &mut Vec<Problem>) -> Option<Recipe> {
             Some((entry, _)) => (&entry.key, false),
             None => (&tree.place, false),
         };
-        let hint = if invalid.field == "data.load_size" && recipe.data.load_size < recipe.data.size {
-            // Whoever asks for larger images means this too.
-            Some(format!("`--set data.load_size={}`", recipe.data.size))
-        } else {
-            is_itself.then(|| over_shipped(&invalid.field, place)).flatten()
-        };
+        let works = invalid.works.as_deref();
+        let hint = is_itself.then(|| over_shipped(&invalid.field, works, place)).flatten();
+        let hint = hint.or_else(|| works.map(|works| write_instead(&invalid.field, works, place)));
         let problem = Problem { hint, ..Problem::at(place.clone(), invalid.to_string()) };
         problems.push(Problem { field: invalid.field, ..problem });
     }
@@ -182,10 +199,22 @@ fn read(tree: &Node, problems: &mut Vec<Problem>) -> Option<Recipe> {
 }
 
 /// What to do about a value that cannot be changed where it is written.
-fn over_shipped(field: &str, place: &Place) -> Option<String> {
+fn over_shipped(field: &str, works: Option<&str>, place: &Place) -> Option<String> {
     let Source { name, has_lines, .. } = place.source.as_ref();
     let is_shipped = *has_lines && PRESETS.iter().any(|preset| preset.name == name);
-    is_shipped.then(|| format!("`{name}` is shipped: lay another value over it, as in `--set {field}=…`"))
+    let value = works.unwrap_or("…");
+    is_shipped
+        .then(|| format!("`{name}` is shipped: lay another value over it, as in `--set {field}={value}`"))
+}
+
+/// A value that works, as it is written at a place.
+fn write_instead(field: &str, works: &str, place: &Place) -> String {
+    if place.source.has_lines {
+        let name = field.rsplit('.').next().unwrap_or(field);
+        format!("as in `{name}: {works}`")
+    } else {
+        format!("as in `--set {field}={works}`")
+    }
 }
 
 /// The values of a tree. Fields that are `wrong` have their defaults, or a stand-in where there is none, so that the others
@@ -246,6 +275,9 @@ fn set_tree(set: &str, problems: &mut Vec<Problem>) -> Option<Node> {
     }
     if path == "extends" {
         return refuse("`extends` is written in a file alone", "`-r` names the recipe to begin with");
+    }
+    if path == "needs" {
+        return refuse("`needs` is written in a file alone", "leave it out: it changes nothing");
     }
     let mut wrong = Vec::new();
     let read = parse(&of(value.into()), &mut wrong);

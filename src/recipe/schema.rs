@@ -11,6 +11,10 @@ use crate::loss::Objective;
 /// The newest recipe format that this program reads.
 pub const FORMAT: u32 = 1;
 
+/// The first version of the program that reads [`FORMAT`]. It is in each recipe that the program writes whole, so that an
+/// older program can say what to take.
+pub const SINCE: &str = "0.1.0";
+
 /// A recipe with every value in place.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,11 +1,11 @@
 //! The ranges of a recipe's fields and the rules between them.
 
 use std::collections::HashSet;
-use std::ops::RangeInclusive;
 
 use super::graph::{Arrow, Condition, Discriminator, DiscriminatorNet, GeneratorNet, Space};
-use super::schema::{FORMAT, Recipe};
-use crate::nets::{WIDTHS, dcgan, mobile_resnet, pixel, residual};
+use super::rules::{Invalid, Rules};
+use super::schema::{Checkpoint, FORMAT, Log, Monitor, Optim, Recipe, Sample};
+use crate::nets::{WIDTHS, dcgan, mobile_resnet, patch, pixel, residual};
 
 /// More than any memory holds with a network's activations; a batch of bytes of this size still fits.
 const MAX_BATCH_PIXELS: u64 = 1 << 28;
@@ -14,52 +14,7 @@ const MAX_BATCH_PIXELS: u64 = 1 << 28;
 const MAX_MONITORED: usize = 4096;
 
 /// Most images of each side in a sample grid; of pictures from noise it draws the square of this.
-const MAX_SAMPLES: usize = 64;
-
-/// A value that cannot be used: field path, the value, what was expected.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{field}` is {value}; expected {expected}")]
-pub struct Invalid {
-    /// Dotted path of the field, such as `loss.identity`.
-    pub field: String,
-    /// The value found.
-    pub value: String,
-    /// What the field can be.
-    pub expected: String,
-}
-
-/// What was found so far.
-#[derive(Debug, Default)]
-struct Rules {
-    broken: Vec<Invalid>,
-}
-
-impl Rules {
-    fn check(&mut self, ok: bool, field: &str, value: &dyn std::fmt::Display, expected: &str) {
-        if !ok {
-            let (field, value) = (field.into(), format!("`{value}`"));
-            self.broken.push(Invalid { field, value, expected: expected.into() });
-        }
-    }
-
-    /// A whole number of a network's section.
-    fn net(&mut self, field: &str, part: &str, value: i64, range: RangeInclusive<i64>) {
-        self.whole(&format!("{field}.net.{part}"), value, range);
-    }
-
-    fn whole(&mut self, field: &str, value: i64, range: RangeInclusive<i64>) {
-        let expected = format!("{} to {}", range.start(), range.end());
-        self.check(range.contains(&value), field, &value, &expected);
-    }
-}
-
-/// What [`is_weight`] wants.
-const WEIGHT: &str = "a finite number from 0";
-
-/// Whether a loss term can have this weight.
-fn is_weight(weight: f64) -> bool {
-    weight >= 0.0 && weight.is_finite()
-}
+const MAX_SAMPLES: i64 = 64;
 
 impl Recipe {
     /// Checks ranges and combinations: every field that does not fit, with its value and what was expected.
@@ -87,57 +42,67 @@ impl Recipe {
 
     fn validate_training(&self, rules: &mut Rules) {
         let loss = &self.loss;
-        rules.check(is_weight(loss.cycle), "loss.cycle", &loss.cycle, WEIGHT);
-        rules.check(is_weight(loss.identity), "loss.identity", &loss.identity, WEIGHT);
-        let cycles = loss.cycle == 0.0 || self.opposite_arrows().next().is_some();
+        let has_cycles = self.opposite_arrows().next().is_some();
+        rules.weight("loss.cycle", loss.cycle, if has_cycles { 10.0 } else { 0.0 });
+        rules.weight("loss.identity", loss.identity, 0.0);
+        let cycles = loss.cycle == 0.0 || has_cycles;
         rules.check(cycles, "loss.cycle", &loss.cycle, "0, since no two generators are opposite");
         let identity = loss.identity == 0.0 || loss.cycle != 0.0;
         let expected = "0 where `loss.cycle` is 0, of which it is a fraction";
         rules.check(identity, "loss.identity", &loss.identity, expected);
         let optim = &self.optim;
         let lr = optim.lr > 0.0 && optim.lr <= 1.0;
-        rules.check(lr, "optim.lr", &optim.lr, "a number above 0, at most 1");
+        let usual = Optim::default();
+        rules.range(lr, "optim.lr", &optim.lr, "a number above 0, at most 1", &usual.lr);
+        let betas = format!("{:?}", usual.betas);
         for beta in optim.betas {
-            rules.check((0.0..1.0).contains(&beta), "optim.betas", &beta, "two numbers from 0 to below 1");
+            let ok = (0.0..1.0).contains(&beta);
+            rules.range(ok, "optim.betas", &beta, "two numbers from 0 to below 1", &betas);
         }
         let train = &self.train;
-        rules.check(train.images > 0, "train.images", &train.images, "at least 1");
-        let most = MAX_BATCH_PIXELS / u64::from(self.data.size.max(1)).pow(2);
+        rules.range(train.images > 0, "train.images", &train.images, "at least 1", &100_000);
+        // Of a size that leaves no batch it is the size that has to change.
+        let most = (MAX_BATCH_PIXELS / u64::from(self.data.size.max(1)).pow(2)).max(1);
         let expected = format!("1 to {most} at `data.size` {}", self.data.size);
-        rules.check((1..=most).contains(&(train.batch as u64)), "train.batch", &train.batch, &expected);
+        let batch = train.batch as u64;
+        let nearest = batch.clamp(1, most);
+        rules.range((1..=most).contains(&batch), "train.batch", &batch, &expected, &nearest);
         let part = (0.0..=1.0).contains(&train.decay_after);
-        rules.check(part, "train.decay_after", &train.decay_after, "0 to 1");
-        rules.check(train.critic_steps > 0, "train.critic_steps", &train.critic_steps, "at least 1");
-        rules.check(train.decay_stairs > 0, "train.decay_stairs", &train.decay_stairs, "at least 1");
+        rules.range(part, "train.decay_after", &train.decay_after, "0 to 1", &0.5);
+        rules.range(train.critic_steps > 0, "train.critic_steps", &train.critic_steps, "at least 1", &1);
+        rules.range(train.decay_stairs > 0, "train.decay_stairs", &train.decay_stairs, "at least 1", &100);
         let ema = (0.0..1.0).contains(&train.ema);
-        rules.check(ema, "train.ema", &train.ema, "a number from 0 to below 1");
+        rules.range(ema, "train.ema", &train.ema, "a number from 0 to below 1", &0.999);
     }
 
     fn validate_records(&self, rules: &mut Rules) {
-        for (field, every) in [
-            ("checkpoint.every", self.checkpoint.every),
-            ("log.every", self.log.every),
-            ("sample.every", self.sample.every),
-            ("monitor.every", self.monitor.every),
+        let usual =
+            (Checkpoint::default(), Log::default().every, Sample::default().every, Monitor::default());
+        for (field, every, usual) in [
+            ("checkpoint.every", self.checkpoint.every, usual.0.every),
+            ("log.every", self.log.every, usual.1),
+            ("sample.every", self.sample.every, usual.2),
+            ("monitor.every", self.monitor.every, usual.3.every),
         ] {
-            rules.check(every > 0, field, &every, "at least 1 image");
+            rules.range(every > 0, field, &every, "at least 1 image", &usual);
         }
-        rules.check(self.checkpoint.keep > 0, "checkpoint.keep", &self.checkpoint.keep, "at least 1");
-        let count = self.sample.count;
-        let expected = format!("1 to {MAX_SAMPLES}");
-        rules.check((1..=MAX_SAMPLES).contains(&count), "sample.count", &count, &expected);
-        let count = self.monitor.count;
-        rules.check(count <= MAX_MONITORED, "monitor.count", &count, &format!("0 to {MAX_MONITORED}"));
+        let keep = self.checkpoint.keep;
+        rules.range(keep > 0, "checkpoint.keep", &keep, "at least 1", &usual.0.keep);
+        rules.whole("sample.count", self.sample.count as i64, 1..=MAX_SAMPLES);
+        let (count, expected) = (self.monitor.count, format!("0 to {MAX_MONITORED}"));
+        rules.range(count <= MAX_MONITORED, "monitor.count", &count, &expected, &usual.3.count);
     }
 
     fn validate_penalties(&self, rules: &mut Rules) {
         let (loss, above) = (&self.loss, "a finite number above 0");
         let (clip, penalty) = (loss.adversarial.clip(), loss.adversarial.penalty());
-        for (field, value) in [("loss.adversarial.clip", clip), ("loss.adversarial.penalty", penalty)] {
-            let value = value.unwrap_or(1.0);
-            rules.check(value > 0.0 && value.is_finite(), field, &value, above);
+        for (field, value, usual) in
+            [("loss.adversarial.clip", clip, 0.01), ("loss.adversarial.penalty", penalty, 10.0)]
+        {
+            let value = value.unwrap_or(usual);
+            rules.range(value > 0.0 && value.is_finite(), field, &value, above, &usual);
         }
-        rules.check(is_weight(loss.r1), "loss.r1", &loss.r1, WEIGHT);
+        rules.weight("loss.r1", loss.r1, 0.0);
         let penalised = loss.r1 > 0.0 || penalty.is_some();
         for (space, discriminator) in self.discriminators.iter().filter(|_| penalised) {
             let field = format!("discriminators.{}.net.norm", space.name());
@@ -190,7 +155,7 @@ impl Recipe {
         let (paired, weight) = (self.data.paired, self.loss.paired);
         let both = self.spaces().len() == 2;
         rules.check(!paired || both, "data.paired", &paired, "`false`: there is one space of images only");
-        rules.check(is_weight(weight), "loss.paired", &weight, WEIGHT);
+        rules.weight("loss.paired", weight, 0.0);
         rules.check(weight == 0.0 || paired, "loss.paired", &weight, "0 where `data.paired` is not `true`");
         for (space, discriminator) in self.discriminators.iter().filter(|(_, judge)| judge.sees_source) {
             let field = format!("discriminators.{}.sees_source", space.name());
@@ -245,27 +210,30 @@ impl Recipe {
             || self.discriminators.values().any(|judge| judge.net.judges_whole());
         let power = data.size.is_power_of_two() && dcgan::SIZES.contains(&data.size);
         let expected = "16, 32, 64, 128 or 256, which `dcgan` and `residual` take";
-        rules.check(!whole || power, "data.size", &data.size, expected);
+        let below = 1 << data.size.max(1).ilog2();
+        let works = below.clamp(*dcgan::SIZES.start(), *dcgan::SIZES.end());
+        rules.range(!whole || power, "data.size", &data.size, expected, &works);
         let stride = self.generators.values().map(|arrow| arrow.net.stride()).max().unwrap_or(1);
         let least = self.generators.values().map(|arrow| arrow.net.least_size()).max().unwrap_or(1);
         let fits = data.size.is_multiple_of(stride) && data.size >= least && data.size <= 4096;
         let expected = format!("a multiple of {stride} (the generators' stride) from {least} to 4096");
-        rules.check(fits, "data.size", &data.size, &expected);
+        let judged = self.discriminators.values().map(|judge| judge.net.least_size()).max().unwrap_or(1);
+        let low = least.max(judged).next_multiple_of(stride);
+        let high = data.load_size.min(4096) / stride * stride;
+        let works = data.size.min(4096).next_multiple_of(stride).min(high).max(low);
+        rules.range(fits, "data.size", &data.size, &expected, &works);
         for (space, discriminator) in &self.discriminators {
             let least = discriminator.net.least_size();
             let expected =
                 format!("at least {least}, below which the discriminator of `{}` sees nothing", space.name());
-            rules.check(data.size >= least, "data.size", &data.size, &expected);
+            rules.range(data.size >= least, "data.size", &data.size, &expected, &works);
         }
         // Of a size that is wrong itself nothing follows.
         let is_wrong = rules.broken.iter().any(|rule| rule.field == "data.size");
         let load = is_wrong || data.load_size >= data.size && data.load_size <= 8192;
-        rules.check(
-            load,
-            "data.load_size",
-            &data.load_size,
-            &format!("from `data.size` ({}) to 8192", data.size),
-        );
+        let (expected, works) =
+            (format!("from `data.size` ({}) to 8192", data.size), data.load_size.max(data.size).min(8192));
+        rules.range(load, "data.load_size", &data.load_size, &expected, &works);
     }
 }
 
@@ -323,7 +291,15 @@ impl DiscriminatorNet {
         match self {
             Self::Patch(c) => {
                 rules.net(field, "width", c.width, WIDTHS);
-                rules.net(field, "layers", i64::from(c.layers), 1..=8);
+                let layers = c.layers;
+                let usual = patch::Config::default().layers;
+                rules.range(
+                    (1..=8).contains(&layers),
+                    &format!("{field}.net.layers"),
+                    &layers,
+                    "1 to 8",
+                    &usual,
+                );
             }
             Self::Pixel(pixel::Config { width, .. })
             | Self::Dcgan(dcgan::DiscriminatorConfig { width, .. })
@@ -340,6 +316,35 @@ mod tests {
 
     fn refused(recipe: &str, set: &str) -> String {
         resolve(recipe, &[set.to_string()]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_value_out_of_its_range_is_told_one_in_it() {
+        for (recipe, sets) in [
+            (
+                "cyclegan",
+                "optim.lr=2 optim.betas=[0.5,1] train.images=0 train.batch=99999 train.decay_after=-1",
+            ),
+            ("cyclegan", "train.critic_steps=0 train.decay_stairs=0 train.ema=1 loss.cycle=-1 loss.r1=.inf"),
+            ("cyclegan", "checkpoint.every=0 checkpoint.keep=0 log.every=0 sample.every=0 monitor.every=0"),
+            (
+                "cyclegan",
+                "sample.count=65 monitor.count=5000 data.size=250 data.size=6 data.size=20 data.size=9999",
+            ),
+            ("cyclegan", "data.size=4294967295 data.load_size=9 data.load_size=9999"),
+            ("cyclegan", "generators.x_to_y.net.blocks=0 discriminators.y.net.layers=9"),
+            ("dcgan-tiny", "data.size=48 generators.z_to_x.net.noise=0 generators.z_to_x.net.width=9999"),
+            ("wgan", "loss.adversarial.clip=0"),
+            ("wgan-gp", "loss.adversarial.penalty=0"),
+        ] {
+            for set in sets.split(' ') {
+                let text = refused(recipe, set);
+                let works =
+                    text.rsplit("\nhint: as in `--set ").next().and_then(|hint| hint.strip_suffix('`'));
+                let works = works.unwrap_or_else(|| panic!("{text}"));
+                assert!(resolve(recipe, &[works.to_string()]).is_ok(), "{text}");
+            }
+        }
     }
 
     #[test]

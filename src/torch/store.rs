@@ -2,12 +2,16 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::atomic;
+
+/// Bytes of a file's header, at most, as the format has it.
+const LONGEST_HEADER: u64 = 100_000_000;
 
 /// Why a file of tensors cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +130,15 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: Metadata) -> R
 pub fn metadata(path: &Path) -> Result<Metadata, StoreError> {
     let (_, header) = SafeTensors::read_metadata(&load(path)?).map_err(|error| no_format(path, &error))?;
     Ok(header.metadata().clone().unwrap_or_default())
+}
+
+/// Whether a file begins as one of tensors does: with the length of its header, which is JSON.
+pub fn is_safetensors(path: &Path) -> bool {
+    let mut start = [0; 9];
+    let is_read =
+        path.is_file() && std::fs::File::open(path).is_ok_and(|mut file| file.read_exact(&mut start).is_ok());
+    let [length @ .., brace] = start;
+    is_read && brace == b'{' && u64::from_le_bytes(length) <= LONGEST_HEADER
 }
 
 /// Changes the metadata of `path`, and nothing else, in one move once all is on disk.

@@ -107,23 +107,22 @@ impl Plan {
             resolve_for(request, &root, existing.as_ref())?;
         let domains = domains(&recipe, names, folders.len())?;
         let mut warnings: Vec<Warning> = told.into_iter().map(Warning::Recipe).collect();
-        let begun = existing.as_ref().and_then(|existing| Some((existing, existing.images?)));
-        if let Some((existing, images)) = begun {
-            warnings.extend(resume::check_same_run(&root, existing, &recipe, &domains)?);
-            if images >= recipe.train.images
-                && is_of_these(request, &root, existing, &recipe, &folders, &domains)?
-            {
-                return Err(PlanError::Finished { path: root, images });
+        let begun = existing
+            .as_ref()
+            .and_then(|existing| Some(Begun { request, root: &root, existing, images: existing.images? }));
+        if let Some(begun) = &begun {
+            warnings.extend(resume::check_same_run(&root, begun.existing, &recipe, &domains)?);
+            if begun.images >= recipe.train.images && begun.is_of_these(&recipe, &folders, &domains)? {
+                return Err(begun.finished());
             }
         } else if existing.is_some() && root.join(FILE_NAME).exists() {
             return Err(PlanError::NoCheckpoint { path: root });
         }
         let (opened, told) = open_sides(request.cache, &recipe, folders, &domains, read)?;
         warnings.extend(told);
-        let checkpoint = match begun {
-            Some(begun) => go_on(request, &root, begun, &recipe, &domains, &opened, &mut warnings)?,
-            None => None,
-        };
+        let going_on = begun.map(|begun| begun.go_on(&recipe, &domains, &opened)).transpose()?;
+        let (checkpoint, told) = going_on.unwrap_or_default();
+        warnings.extend(told);
         let plan =
             Self { parents, root, existing, checkpoint, ..Self::of(request, recipe, domains, opened)? };
         warnings.extend(plan.warnings);
@@ -264,21 +263,53 @@ fn domains(recipe: &Recipe, mut names: Vec<String>, folders: usize) -> Result<Do
     Ok(spaces.into_iter().zip(names).collect())
 }
 
-/// Whether a run that is done was trained on these images, as their headers tell: nothing of it has to be decoded. Where
-/// an image is damaged behind its header, it may be so all the same.
-fn is_of_these(
-    request: &Request,
-    root: &Path,
-    existing: &Existing,
-    recipe: &Recipe,
-    folders: &[ImageFolder],
-    domains: &Domains,
-) -> Result<bool, PlanError> {
-    let (opened, _) = open_sides(0, recipe, folders.to_vec(), domains, &|| ())?;
-    match resume::check_same_data(root, existing, domains, &opened, request.run.is_some()) {
-        Ok(_) => Ok(true),
-        Err(PlanError::OtherImages { .. }) => Ok(false),
-        Err(other) => Err(other),
+/// A run that has shown images.
+struct Begun<'a> {
+    request: &'a Request,
+    root: &'a Path,
+    existing: &'a Existing,
+    /// Images shown.
+    images: u64,
+}
+
+impl Begun<'_> {
+    fn finished(&self) -> PlanError {
+        PlanError::Finished { path: self.root.into(), images: self.images }
+    }
+
+    fn check_same_data(&self, domains: &Domains, opened: &Opened) -> Result<Vec<Warning>, PlanError> {
+        resume::check_same_data(self.root, self.existing, domains, opened, self.request.run.is_some())
+    }
+
+    /// Whether a run that is done was trained on these images, as their headers tell: nothing of it has to be decoded.
+    /// Where an image is damaged behind its header, it may be so all the same.
+    fn is_of_these(
+        &self,
+        recipe: &Recipe,
+        folders: &[ImageFolder],
+        domains: &Domains,
+    ) -> Result<bool, PlanError> {
+        let (opened, _) = open_sides(0, recipe, folders.to_vec(), domains, &|| ())?;
+        match self.check_same_data(domains, &opened) {
+            Ok(_) => Ok(true),
+            Err(PlanError::OtherImages { .. }) => Ok(false),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The checkpoint to go on from, where it can go on with this data, and what is to be told of it.
+    fn go_on(
+        &self,
+        recipe: &Recipe,
+        domains: &Domains,
+        opened: &Opened,
+    ) -> Result<(Option<Checkpoint>, Vec<Warning>), PlanError> {
+        let mut warnings = self.check_same_data(domains, opened)?;
+        warnings.extend(resume::changed_threads(self.existing, self.request.device));
+        if self.images >= recipe.train.images {
+            return Err(self.finished());
+        }
+        Ok((resume::newest_checkpoint(self.root)?, warnings))
     }
 }
 
@@ -293,25 +324,6 @@ fn resolve_for(request: &Request, root: &Path, existing: Option<&Existing>) -> R
         }
         (named, _) => resolve_fully(named.as_deref().unwrap_or(DEFAULT_RECIPE), &request.sets),
     }
-}
-
-/// The checkpoint to go on from, where a run that has shown so many images can go on with this data.
-fn go_on(
-    request: &Request,
-    root: &Path,
-    (existing, images): (&Existing, u64),
-    recipe: &Recipe,
-    domains: &Domains,
-    opened: &Opened,
-    warnings: &mut Vec<Warning>,
-) -> Result<Option<Checkpoint>, PlanError> {
-    let changed = resume::check_same_data(root, existing, domains, opened, request.run.is_some())?;
-    warnings.extend(changed);
-    warnings.extend(resume::changed_threads(existing, request.device));
-    if images >= recipe.train.images {
-        return Err(PlanError::Finished { path: root.into(), images });
-    }
-    Ok(resume::newest_checkpoint(root)?)
 }
 
 fn find_pairs(datasets: &[Arc<Dataset>], warnings: &mut Vec<Warning>) -> Result<Arc<Pairs>, PlanError> {

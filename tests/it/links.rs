@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use translate::data::portraits::{Options, write_dataset};
 use translate::recipe::{from_yaml, resolve, to_yaml};
 
 use crate::https::{Answer, Server};
@@ -179,6 +180,55 @@ fn recipes_extend_links_and_links_no_files() {
     let itself = place.server.link("/itself");
     place.answers("/itself", format!("extends: {itself}\n"));
     refused(root, &itself, &["in a circle"]);
+}
+
+#[test]
+fn diff_new_and_list_follow_links() {
+    let place = Place::new();
+    let root = place.root();
+    let link = place.answers("/r.yaml", RECIPE);
+    let small = resolve("cyclegan-small", &[]).unwrap();
+    let (differs, told) = works(root, &["recipe", "diff", "cyclegan-small", &link]);
+    let batch = format!("train.batch: {} -> 3", small.train.batch);
+    assert_eq!(differs, format!("about: {} -> Behind a link\n{batch}\n", small.about));
+    let pin = pinned(&told);
+    assert!(pin.starts_with(&link), "{told}");
+
+    std::fs::create_dir(root.join("recipes")).unwrap();
+    let (_, told) = works(root, &["recipe", "new", "recipes/loose", "--from", &link]);
+    assert_eq!(pinned(&told), pin);
+    let (_, told) = works(root, &["recipe", "new", "recipes/fixed", "--from", &pin]);
+    assert!(told.starts_with("wrote `recipes/fixed.yaml`\nnext: "), "{told}");
+    let text = std::fs::read_to_string(root.join("recipes/fixed.yaml")).unwrap();
+    assert!(text.contains(&format!("\nextends: {pin}\n")), "{text}");
+    let (differs, told) = works(root, &["recipe", "diff", "recipes/fixed.yaml", &pin]);
+    assert!(differs.starts_with("about: ") && differs.lines().count() == 1, "{differs}");
+    assert_eq!(told, "");
+    let (listed, told) = works(root, &["recipe", "list"]);
+    assert!(listed.contains("recipes/loose.yaml ") && listed.contains("recipes/fixed.yaml "), "{listed}");
+    assert!(told.starts_with("warning: recipes/loose.yaml:3: what is behind a link can change\n"), "{told}");
+    assert_eq!((pinned(&told), told.matches("warning").count()), (pin, 1));
+    refused(root, &place.server.link("/none"), &["the server answers 404"]);
+    let none = translate(root, &["recipe", "new", "other", "--from", &place.server.link("/none")]);
+    assert!(none.status.code() == Some(2) && !root.join("other.yaml").exists());
+}
+
+#[test]
+fn a_dry_run_trains_by_what_is_behind_a_link() {
+    let place = Place::new();
+    let root = place.root();
+    write_dataset(&root.join("faces"), &Options { count: 3, size: 32, seed: 1, holdout: None }).unwrap();
+    let link = place.answers("/r.yaml", RECIPE);
+    let train = ["train", "faces/photos", "faces/anime", "--device", "cpu", "--dry-run"];
+    let sets = ["data.size=32", "data.load_size=36", "train.images=12"].map(String::from);
+    let mut args = [&train[..], &["-r", &link]].concat();
+    args.extend(sets.iter().flat_map(|set| ["--set", set]));
+    let (planned, told) = works(root, &args);
+    let ours = ["about=Behind a link", "train.batch=3"].map(String::from);
+    let expected = resolve("cyclegan-small", &[&ours[..], &sets].concat()).unwrap();
+    assert_eq!(planned, to_yaml(&expected).unwrap());
+    assert!(pinned(&told).starts_with(&link) && told.contains("12 images in 4 steps of 3"), "{told}");
+    assert!(!root.join("models").exists());
 }
 
 #[test]

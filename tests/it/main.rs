@@ -20,6 +20,7 @@ mod printed;
 mod python;
 mod ranks;
 mod recipe_commands;
+mod recipe_files;
 mod recipes;
 mod resume;
 mod runs;

@@ -118,6 +118,23 @@ fn apply_and_eval_go_the_way_that_is_asked_for() {
 }
 
 #[test]
+fn a_later_program_s_model_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    for (training, made_by) in
+        [(r#"{ "program": "translate 7.0.0", "newer": 1 }"#, ", translate 7.0.0"), ("?", "")]
+    {
+        let texts = [("translate", "1"), ("recipe", "format: 2\nneeds: 7.0.0\n"), ("training", training)];
+        let metadata = texts.map(|(key, text)| (key.to_string(), text.to_string())).into();
+        let tensors = Vec::<(String, safetensors::tensor::TensorView<'_>)>::new();
+        std::fs::write(&path, safetensors::serialize(tensors, Some(metadata)).unwrap()).unwrap();
+        let text = translate::model::open(&path, Device::Cpu).unwrap_err().to_string();
+        assert!(text.contains("`format` is `2`, of a later version"), "{text}");
+        assert!(text.ends_with(&format!("\nhint: use the version that made it{made_by}")), "{text}");
+    }
+}
+
+#[test]
 fn images_of_any_size_come_back_at_it() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();

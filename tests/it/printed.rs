@@ -78,6 +78,20 @@ fn recipes_are_listed_and_shown() {
 }
 
 #[test]
+fn manual_pages_that_are_there_are_named_with_what_writes_over_them() {
+    let folder = tempfile::tempdir().unwrap();
+    translate(folder.path(), &["generate", "man", "pages"]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_translate"));
+    let output = command.current_dir(folder.path()).args(["generate", "man", "pages"]).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.starts_with("error: cannot write `pages/translate.1`: "), "{told}");
+    assert!(told.ends_with("\nhint: `--overwrite` writes over what is there\n"), "{told}");
+    let again = translate(folder.path(), &["generate", "man", "pages", "--overwrite"]).stderr;
+    assert!(again.starts_with("wrote `pages/translate.1`\n") && !again.contains("hint"), "{again}");
+}
+
+#[test]
 fn doctor_says_what_the_program_runs_on() {
     let report = translate(Path::new("."), &["doctor"]).stdout;
     let lines: Vec<&str> = report.lines().collect();

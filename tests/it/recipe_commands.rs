@@ -119,7 +119,8 @@ fn origin_says_where_each_value_is_from() {
     // Each value of the whole recipe, once.
     let fields = to_yaml(&resolve("cyclegan-small", &[]).unwrap()).unwrap();
     let values = fields.lines().filter(|line| !line.ends_with(':') && !line.trim().starts_with('-')).count();
-    assert_eq!(lines.len(), values + 1, "betas are the list: {shown}");
+    // The betas are the list, and `needs` is no value of it.
+    assert_eq!(lines.len(), values, "{shown}");
 }
 
 #[test]
@@ -127,7 +128,8 @@ fn new_writes_a_recipe_that_extends_another_and_never_over_one() {
     let folder = folder_of(&[("base.yaml", BASE)]);
     let root = folder.path();
     let said = told(root, 0, &["new", "fresh", "--from", "./base.yaml"]);
-    assert!(said.starts_with("wrote `fresh.yaml`\nnext: ") && said.contains("-r fresh.yaml"), "{said}");
+    assert!(said.starts_with("wrote `fresh.yaml`, and `recipe.schema.json`, by which"), "{said}");
+    assert!(said.contains("\nnext: ") && said.contains("-r fresh.yaml"), "{said}");
     let text = std::fs::read_to_string(root.join("fresh.yaml")).unwrap();
     assert_eq!(text.lines().next(), Some("# yaml-language-server: $schema=recipe.schema.json"));
     let differs = printed(root, &["diff", "base.yaml", "fresh.yaml"]);
@@ -141,6 +143,62 @@ fn new_writes_a_recipe_that_extends_another_and_never_over_one() {
     assert_eq!(std::fs::read_to_string(root.join("fresh.yaml")).unwrap(), text);
     let said = told(root, 2, &["new", "other", "--from", "cyclgan"]);
     assert!(said.contains("did you mean `cyclegan`?") && !root.join("other.yaml").exists(), "{said}");
+}
+
+#[test]
+fn new_names_a_schema_that_is_there_and_never_writes_over_one() {
+    let folder = folder_of(&[("old/recipe.schema.json", "{}"), ("bare/recipe.schema.json/file", "")]);
+    let root = folder.path();
+    for name in ["v1.2", "my.recipe", "plain.YML"] {
+        told(root, 0, &["new", name]);
+        let file = if name == "plain.YML" { name.to_string() } else { format!("{name}.yaml") };
+        let text = std::fs::read_to_string(root.join(&file)).unwrap();
+        let schema = text.lines().next().unwrap().rsplit_once("$schema=").unwrap().1;
+        let schema = std::fs::read_to_string(root.join(schema)).unwrap();
+        assert_eq!(schema, printed(root, &["schema"]));
+    }
+    let said = told(root, 0, &["new", "again"]);
+    assert!(said.starts_with("wrote `again.yaml`\nnext: "), "{said}");
+    let said = told(root, 0, &["new", "old/mine"]);
+    assert!(
+        said.starts_with("warning: `old/recipe.schema.json` is not the schema of this version"),
+        "{said}"
+    );
+    assert!(said.contains("\nhint: `translate recipe schema > old/recipe.schema.json`"), "{said}");
+    assert_eq!(std::fs::read_to_string(root.join("old/recipe.schema.json")).unwrap(), "{}");
+    let said = told(root, 0, &["new", "bare/mine"]);
+    assert!(said.contains("wrote `bare/mine.yaml`\n") && root.join("bare/mine.yaml").is_file(), "{said}");
+    let said = told(root, 2, &["new", "none/mine", "--from", "./again.yaml"]);
+    assert!(
+        said.starts_with("error: cannot write `none/mine.yaml`: there is no folder `none`\nhint"),
+        "{said}"
+    );
+}
+
+#[test]
+fn new_extends_a_file_by_its_way_from_the_new_recipe() {
+    let other = BASE.replace("Ours", "Another");
+    let folder = folder_of(&[("sub/base: 1.yaml", BASE), ("base.yaml", &other), ("sub/base.yaml", BASE)]);
+    let root = folder.path();
+    let whole = root.join("sub/base.yaml").display().to_string();
+    for (name, from, extends) in [
+        ("sub/a", "./sub/base.yaml", "./base.yaml"),
+        ("sub/b", "sub/base: 1.yaml", "./base: 1.yaml"),
+        ("c", "sub/base.yaml", "./sub/base.yaml"),
+        ("sub/d", &whole, "./base.yaml"),
+    ] {
+        told(root, 0, &["new", name, "--from", from]);
+        let text = std::fs::read_to_string(root.join(format!("{name}.yaml"))).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("extends: ")).unwrap();
+        assert_eq!(line.trim_matches('\''), extends, "{text}");
+        let shown = printed(root, &["show", &format!("{name}.yaml"), "--resolved"]);
+        assert!(shown.contains("batch: 2"), "{shown}");
+    }
+    // Not the file of that name which happens to lie beside the new one.
+    let said = told(root, 2, &["new", "sub/e", "--from", "./base.yaml"]);
+    let expected =
+        "error: `./base.yaml` does not lie in `sub`, the folder of the new recipe, or below\nhint: ";
+    assert!(said.starts_with(expected) && !root.join("sub/e.yaml").exists(), "{said}");
 }
 
 #[test]
@@ -158,6 +216,20 @@ fn validate_tells_every_mistake_of_every_file() {
     }
     assert_eq!(stderr.matches("error: ").count(), 3, "{stderr}");
     assert_eq!(printed(folder.path(), &["validate", "good.yaml"]), "good.yaml: valid\n");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told_shortly() {
+    let folder = folder_of(&[("recipes/mine.yaml", BASE)]);
+    for (name, hint) in [
+        ("recipes/mien.yaml", "did you mean `recipes/mine.yaml`?"),
+        ("other.yaml", "`translate recipe new other.yaml` writes one to begin with"),
+        ("recipes/zebra.yaml", "`translate recipe new recipes/zebra.yaml` writes one to begin with"),
+        ("none/cyclegan", "the shipped recipe is called `cyclegan`, without a path"),
+    ] {
+        let said = told(folder.path(), 1, &["validate", name]);
+        assert_eq!(said, format!("error: no recipe file `{name}`\nhint: {hint}\n\n"));
+    }
 }
 
 #[test]
@@ -179,6 +251,11 @@ fn diff_compares_recipes_files_runs_and_model_files() {
     let model = ours("models/portraits.safetensors").display().to_string();
     let differs = printed(root, &["diff", &model, "run"]);
     assert_eq!(differs, "train.seed: 0 -> 9\n");
+    // Whatever it is called.
+    for name in ["model", "model.yaml"] {
+        std::fs::copy(&model, root.join(name)).unwrap();
+        assert_eq!(printed(root, &["diff", name, "run"]), "train.seed: 0 -> 9\n");
+    }
     // A shipped recipe's name is not a folder's.
     assert_eq!(printed(root, &["diff", "demo", "demo"]), "");
     let said = told(root, 2, &["diff", "empty", "demo"]);
@@ -193,6 +270,8 @@ fn the_schema_for_editors_is_beside_the_shipped_recipes_which_name_it() {
         schema.trim_end() == committed.trim_end(),
         "`translate recipe schema > recipes/recipe.schema.json`"
     );
+    let read: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    assert_eq!(read["$schema"], "http://json-schema.org/draft-07/schema#");
     for preset in PRESETS {
         let first = preset.yaml.lines().next();
         assert_eq!(first, Some("# yaml-language-server: $schema=recipe.schema.json"), "{}", preset.name);

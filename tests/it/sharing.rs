@@ -22,7 +22,7 @@ fn faces(root: &Path) {
     write_dataset(&root.join("faces"), &Options { count: 6, size: 32, seed: 1, holdout: None }).unwrap();
 }
 
-/// A recipe in three files' worth of layers: shipped, a file that extends it, and `--set`.
+/// A file that extends a shipped recipe.
 const MINE: &str = "format: 1
 extends: cyclegan-small
 about: mine

@@ -84,7 +84,7 @@ hint: `translate recipe show cyclegan --resolved` is a complete recipe to compar
   |
 7 | data: { size: 256, load_size: 286, resize: stretch, flip: true }
   |                               ^^^
-hint: `--set data.load_size=512`"
+hint: `cyclegan` is shipped: lay another value over it, as in `--set data.load_size=512`"
     );
     assert!(message(&["format=2"]).contains("`format` is `2`"));
     let penalty = message(&["loss.adversarial.kind=wgan-gp", "discriminators.y.net.norm=batch"]);
