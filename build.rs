@@ -3,9 +3,11 @@
 use std::env;
 use std::path::PathBuf;
 
+const KERNELS: &str = "src/torch/kernels.cpp";
+
 fn main() {
     let sources = ["src/torch/shim.cpp", "src/torch/program.cpp", "src/torch/group.cpp"];
-    for source in sources.iter().chain(&["src/torch/guarded.h", "src/torch/include"]) {
+    for source in sources.iter().chain(&[KERNELS, "src/torch/guarded.h", "src/torch/include"]) {
         println!("cargo:rerun-if-changed={source}");
     }
     println!("cargo:rerun-if-env-changed=LIBTORCH");
@@ -17,13 +19,15 @@ fn main() {
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", real.display());
     println!("cargo:rustc-env=TRANSLATE_LIBTORCH={}", real.display());
 
-    cc::Build::new()
-        .cpp(true)
-        .std("c++17")
-        .warnings(false)
-        .include("src/torch/include")
-        .include(root.join("include"))
-        .include(root.join("include/torch/csrc/api/include"))
-        .files(sources)
-        .compile("translate_shim");
+    let build = || {
+        let mut build = cc::Build::new();
+        build.cpp(true).std("c++17").warnings(false);
+        build.include("src/torch/include").include(root.join("include"));
+        build.include(root.join("include/torch/csrc/api/include"));
+        build
+    };
+    build().files(sources).compile("translate_shim");
+    // Loops over numbers, which a debug build must not make slow; in parallel by the OpenMP that libtorch brings.
+    build().file(KERNELS).opt_level(3).flag("-fopenmp").compile("translate_kernels");
+    println!("cargo:rustc-link-lib=gomp");
 }

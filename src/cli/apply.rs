@@ -63,7 +63,8 @@ fn parse_format(format: &str) -> Result<Option<Format>, Failure> {
 pub fn run(args: Args) -> Result<u8, Failure> {
     let format = parse_format(&args.format)?;
     let device = device::parse(&args.device)?;
-    let model = model::open(&args.model, device)?;
+    let mut model = model::open(&args.model, device)?;
+    model.prepare(args.to.as_deref(), device)?;
     let translator = model.translator(args.to.as_deref(), device)?;
     let options = PlanOptions { inputs: args.inputs, output: args.output, format, overwrite: args.overwrite };
     let plan = Plan::new(&options)?;

@@ -65,7 +65,8 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
     if let Some(picture) = &args.picture {
         check_picture(picture, args.overwrite)?;
     }
-    let model = model::open(&args.model, device)?;
+    let mut model = model::open(&args.model, device)?;
+    model.prepare(args.to.as_deref(), device)?;
     let translator = model.translator(args.to.as_deref(), device)?;
     let size = args.size.unwrap_or(model.recipe.data.size);
     let (stride, least) = (translator.stride(), translator.least_size().max(COARSEST as u32));

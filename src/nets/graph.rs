@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 use tch::nn::{Path, VarStore};
-use tch::{Device, Tensor};
+use tch::{Device, TchError, Tensor};
 
 use super::augment::{Augmentation, augment};
 use super::encoder::{self, Encoder};
@@ -93,6 +93,15 @@ impl Network {
         let encoded =
             self.encoder.as_ref().zip(condition).map(|(encoder, condition)| encoder.forward(condition));
         self.module.forward(xs, encoded.as_ref(), train)
+    }
+
+    /// Makes a finished network on the CPU ready to be applied to many images; its weights must not change any more, and its
+    /// results have no gradients.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn prepare(&mut self) -> Result<(), TchError> {
+        tch::no_grad(|| self.module.prepare())
     }
 
     /// Whether an image's result depends on that image alone, so that two calls can be joined into one.

@@ -1,11 +1,11 @@
 //! What the networks are made of, with the initialisation that they share: convolutions N(0, 0.02), biases 0,
 //! batch norm's scale N(1, 0.02) (Radford et al. 2016).
 
-use crate::torch::sum_kind;
+use crate::torch::{instance_norm, sum_kind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 use tch::nn::{self, Module as _, ModuleT as _, Path};
+use tch::{TchError, Tensor};
 
 /// The normalisation between convolutions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -40,7 +40,10 @@ impl Norm {
 #[derive(Debug)]
 pub enum NormLayer {
     /// See [`Norm::Instance`].
-    Instance,
+    Instance {
+        /// Whether a finished network's images come in channels-last, for a kernel of that order.
+        channels_last: bool,
+    },
     /// See [`Norm::Batch`].
     Batch(nn::BatchNorm),
     /// See [`Norm::BatchUntracked`].
@@ -58,7 +61,7 @@ pub enum NormLayer {
 pub fn norm(p: &Path, norm: Norm, channels: i64) -> NormLayer {
     let (ws_init, bs_init) = (nn::Init::Randn { mean: 1.0, stdev: 0.02 }, nn::Init::Const(0.0));
     match norm {
-        Norm::Instance => NormLayer::Instance,
+        Norm::Instance => NormLayer::Instance { channels_last: false },
         Norm::Batch => {
             let config = nn::BatchNormConfig { ws_init, bs_init, ..nn::BatchNormConfig::default() };
             NormLayer::Batch(nn::batch_norm2d(p, channels, config))
@@ -71,19 +74,30 @@ pub fn norm(p: &Path, norm: Norm, channels: i64) -> NormLayer {
     }
 }
 
+/// Added to variances; `PyTorch`'s default.
+const EPS: f64 = 1e-5;
+
 impl NormLayer {
+    /// Makes it ready for images in channels-last, see [`Net::prepare`].
+    pub const fn prepare(&mut self) {
+        if let Self::Instance { channels_last } = self {
+            *channels_last = true;
+        }
+    }
+
     /// `[batch, channels, height, width]` to the same.
     pub fn forward(&self, xs: &Tensor, train: bool) -> Tensor {
         let none = None::<&Tensor>;
         match self {
-            Self::Instance => xs.instance_norm(none, none, none, none, true, 0.1, 1e-5, true),
+            Self::Instance { channels_last: true } if !train => instance_norm(xs, EPS),
+            Self::Instance { .. } => xs.instance_norm(none, none, none, none, true, 0.1, EPS, true),
             Self::Batch(layer) => layer.forward_t(xs, train),
             Self::BatchUntracked { weight, bias } if train => {
-                xs.batch_norm(Some(weight), Some(bias), none, none, true, 0.1, 1e-5, true)
+                xs.batch_norm(Some(weight), Some(bias), none, none, true, 0.1, EPS, true)
             }
             // One image's batch statistics are its instance statistics.
             Self::BatchUntracked { weight, bias } => {
-                xs.instance_norm(Some(weight), Some(bias), none, none, true, 0.1, 1e-5, true)
+                xs.instance_norm(Some(weight), Some(bias), none, none, true, 0.1, EPS, true)
             }
             Self::None => xs.shallow_clone(),
         }
@@ -95,6 +109,15 @@ pub trait Net: std::fmt::Debug + Send {
     /// Applies it. `condition` is an encoded condition `[batch, width]`, given to networks that were built for one; `train`
     /// decides between batch and running statistics, about dropout, and whether spectral norm's power iteration goes on.
     fn forward(&self, xs: &Tensor, condition: Option<&Tensor>, train: bool) -> Tensor;
+
+    /// Makes a finished network on the CPU, whose weights do not change any more, ready to be applied to many images without
+    /// gradients. Networks for which there is nothing faster stay as they are.
+    ///
+    /// # Errors
+    /// libtorch's.
+    fn prepare(&mut self) -> Result<(), TchError> {
+        Ok(())
+    }
 }
 
 /// The shape of a convolution.

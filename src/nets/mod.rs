@@ -7,6 +7,7 @@ pub mod dcgan;
 pub mod encoder;
 mod graph;
 mod layers;
+mod mirrored;
 pub mod mobile_resnet;
 pub mod patch;
 pub mod pixel;

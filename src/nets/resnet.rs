@@ -5,12 +5,14 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 use tch::nn::{self, Path};
+use tch::{TchError, Tensor};
 
 use super::blur::BlurDown;
 use super::layers::{Net, Norm, NormLayer, Window, conv, conv_with_bias, norm, reflect};
+use super::mirrored::Mirrored;
 use super::upsample::{Up, Upsample};
+use crate::torch::channels_last;
 
 /// Heights and widths must be multiples of this.
 pub const STRIDE: u32 = 4;
@@ -100,8 +102,8 @@ impl Down {
 
 #[derive(Debug)]
 struct Block {
-    first: (nn::Conv2D, NormLayer),
-    second: (nn::Conv2D, NormLayer),
+    first: (Mirrored, NormLayer),
+    second: (Mirrored, NormLayer),
     dropout: bool,
 }
 
@@ -113,7 +115,7 @@ impl Block {
         let layer = |i: i64| {
             let window = Window { kernel: 3, stride: 1, padding: 0 };
             (
-                conv(&(&p / i), (channels, channels), window, config.norm),
+                Mirrored::new(conv(&(&p / i), (channels, channels), window, config.norm)),
                 norm(&(&p / (i + 1)), config.norm, channels),
             )
         };
@@ -121,13 +123,19 @@ impl Block {
     }
 
     fn forward(&self, xs: &Tensor, train: bool) -> Tensor {
-        let ys = reflect(xs, 1).apply(&self.first.0);
-        let mut ys = self.first.1.forward(&ys, train).relu_();
+        let mut ys = self.first.1.forward(&self.first.0.forward(xs), train).relu_();
         if self.dropout {
             ys = ys.dropout(0.5, train);
         }
-        let ys = reflect(&ys, 1).apply(&self.second.0);
-        xs + self.second.1.forward(&ys, train)
+        xs + self.second.1.forward(&self.second.0.forward(&ys), train)
+    }
+
+    fn prepare(&mut self) -> Result<(), TchError> {
+        for (conv, norm) in [&mut self.first, &mut self.second] {
+            conv.prepare()?;
+            norm.prepare();
+        }
+        Ok(())
     }
 }
 
@@ -140,6 +148,8 @@ pub struct Resnet {
     ups: [(Up, NormLayer); 2],
     tail: nn::Conv2D,
     skip: bool,
+    /// Whether it is applied in channels-last.
+    prepared: bool,
 }
 
 /// Builds the generator below `p`.
@@ -168,14 +178,16 @@ pub fn resnet(p: &Path, config: &Config) -> Resnet {
         ups: [up(after, (4 * width, 2 * width)), up(after + step, (2 * width, width))],
         tail: conv_with_bias(&(&p / (after + 2 * step + 1)), (width, 3), wide, true),
         skip: config.skip,
+        prepared: false,
     }
 }
 
 impl Net for Resnet {
     /// Images in [-1, 1], `[batch, 3, height, width]` with sides that [`STRIDE`] divides, to the same.
     fn forward(&self, xs: &Tensor, _: Option<&Tensor>, train: bool) -> Tensor {
+        let xs = if self.prepared && !train { channels_last(xs) } else { xs.shallow_clone() };
         // [batch, width, height, width]
-        let ys = reflect(xs, 3).apply(&self.head.0);
+        let ys = reflect(&xs, 3).apply(&self.head.0);
         let mut ys = self.head.1.forward(&ys, train).relu_();
         // [batch, 4·width, height/4, width/4]
         let mut before = Vec::new();
@@ -196,5 +208,19 @@ impl Net for Resnet {
         }
         let ys = reflect(&ys, 3).apply(&self.tail);
         ys.tanh()
+    }
+
+    fn prepare(&mut self) -> Result<(), TchError> {
+        self.head.1.prepare();
+        self.downs.iter_mut().for_each(|down| down.1.prepare());
+        for block in &mut self.blocks {
+            block.prepare()?;
+        }
+        for (up, norm) in &mut self.ups {
+            up.prepare()?;
+            norm.prepare();
+        }
+        self.prepared = true;
+        Ok(())
     }
 }

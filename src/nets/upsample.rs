@@ -2,11 +2,12 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 use tch::nn::{self, Module as _, Path};
+use tch::{TchError, Tensor};
 
 use super::blur::BlurUp;
-use super::layers::{Window, conv_transpose, conv_with_bias, reflect};
+use super::layers::{Window, conv_transpose, conv_with_bias};
+use super::mirrored::Mirrored;
 
 /// How a generator doubles the size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -43,8 +44,8 @@ pub(super) fn nearest(xs: &Tensor) -> Tensor {
 #[derive(Debug)]
 pub(super) enum Up {
     Transpose(nn::ConvTranspose2D),
-    /// The convolution after the nearest neighbour and the reflection.
-    Resize(nn::Conv2D),
+    /// The convolution after the nearest neighbour.
+    Resize(Mirrored),
     Blur(BlurUp, nn::Conv2D),
 }
 
@@ -64,7 +65,7 @@ impl Up {
             Upsample::Resize => {
                 let window = Window { kernel: 3, stride: 1, padding: 0 };
                 // Layers 0 and 1 of the sequence are the nearest neighbour and the reflection.
-                Self::Resize(conv_with_bias(&(p / i / 2), channels, window, bias))
+                Self::Resize(Mirrored::new(conv_with_bias(&(p / i / 2), channels, window, bias)))
             }
             Upsample::Blur => {
                 let window = Window { kernel: 3, stride: 1, padding: 1 };
@@ -74,11 +75,19 @@ impl Up {
         }
     }
 
+    /// See [`Net::prepare`](super::layers::Net::prepare).
+    pub(super) fn prepare(&mut self) -> Result<(), TchError> {
+        match self {
+            Self::Resize(layer) => layer.prepare(),
+            Self::Transpose(_) | Self::Blur(..) => Ok(()),
+        }
+    }
+
     /// `[batch, from, height, width]` to `[batch, to, 2·height, 2·width]`.
     pub(super) fn forward(&self, xs: &Tensor) -> Tensor {
         match self {
             Self::Transpose(layer) => layer.forward(xs),
-            Self::Resize(layer) => layer.forward(&reflect(&nearest(xs), 1)),
+            Self::Resize(layer) => layer.forward(&nearest(xs)),
             Self::Blur(blur, layer) => layer.forward(&blur.forward(xs)),
         }
     }
