@@ -253,6 +253,10 @@ pub fn open(path: &Path, device: Device) -> Result<Model, ModelError> {
     if let Some(space) = recipe.conditions.keys().find(|space| !conditions.contains_key(*space)) {
         return Err(foreign("conditions", format!(": nothing for `{}`", space.name())));
     }
+    // Before anything is built: the networks are no larger than the file then.
+    for (name, shape) in Graph::large_weights(&recipe, &conditions) {
+        stored_as(&stored, &name, &shape, path)?;
+    }
     let build = || Graph::build_generators(&recipe, &conditions, device);
     let graph = guard(&device::name(device), build)?;
     fill(&graph, &stored, path, device)?;
@@ -270,18 +274,25 @@ fn locate(path: &Path) -> Result<PathBuf, ModelError> {
 
 fn fill(graph: &Graph, stored: &Stored, path: &Path, device: Device) -> Result<(), ModelError> {
     for (name, mut tensor) in graph.tensors() {
-        let misfit = |detail| ModelError::Weights { path: path.into(), detail };
-        let found = stored.tensors.get(&name).ok_or_else(|| misfit(format!("`{name}` is missing")))?;
-        if found.size() != tensor.size() {
-            return Err(misfit(format!(
-                "`{name}` has shape {:?}; expected {:?}",
-                found.size(),
-                tensor.size()
-            )));
-        }
+        let found = stored_as(stored, &name, &tensor.size(), path)?;
         guard(&device::name(device), || tch::no_grad(|| tensor.copy_(found)))?;
     }
     Ok(())
+}
+
+/// The file's tensor of that name and shape.
+fn stored_as<'a>(
+    stored: &'a Stored,
+    name: &str,
+    shape: &[i64],
+    path: &Path,
+) -> Result<&'a Tensor, ModelError> {
+    let misfit = |detail| ModelError::Weights { path: path.into(), detail };
+    let found = stored.tensors.get(name).ok_or_else(|| misfit(format!("`{name}` is missing")))?;
+    if found.size() == shape {
+        return Ok(found);
+    }
+    Err(misfit(format!("`{name}` has shape {:?}; expected {shape:?}", found.size())))
 }
 
 impl Model {

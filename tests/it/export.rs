@@ -7,122 +7,16 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
-use translate::data::condition::{Conditions, Known, Vocabulary};
 use translate::model::export::{Check, Checked, Format, export};
 use translate::model::import::{Request, import};
-use translate::model::{About, Domains, Model, Notes, open, save};
-use translate::nets::Graph;
-use translate::recipe::{Space, resolve};
+use translate::model::{Model, open};
 
 use crate::bad_input::refused;
-use crate::model::about;
+use crate::generators::{captioned, models, translator, translators, write};
 use crate::python;
 
 /// Of outputs in [-1, 1].
 const TOLERANCE: f64 = 1e-4;
-
-/// Every network that reads images, with every option that changes what it computes.
-fn translators() -> Vec<(&'static str, Value)> {
-    let resnet = |more: Value| net(json!({ "kind": "resnet", "width": 8, "blocks": 2 }), &more);
-    let unet = |more: Value| net(json!({ "kind": "unet", "width": 8, "downs": 5 }), &more);
-    vec![
-        ("resnet", resnet(json!({}))),
-        ("resnet_batch_dropout", resnet(json!({ "norm": "batch", "dropout": true }))),
-        ("resnet_untracked", resnet(json!({ "norm": "batch-untracked" }))),
-        ("resnet_none", resnet(json!({ "norm": "none" }))),
-        ("resnet_resize_skip", resnet(json!({ "upsample": "resize", "skip": true }))),
-        ("resnet_blur", resnet(json!({ "upsample": "blur", "downsample": "blur" }))),
-        ("unet", unet(json!({}))),
-        ("unet_instance_dropout", unet(json!({ "downs": 6, "norm": "instance", "dropout": true }))),
-        ("unet_untracked_resize", unet(json!({ "norm": "batch-untracked", "upsample": "resize" }))),
-        ("unet_none_blur", unet(json!({ "downs": 3, "norm": "none", "upsample": "blur" }))),
-        ("mobile", json!({ "kind": "mobile-resnet", "width": 8, "blocks": 3 })),
-        ("mobile_uneven", json!({ "kind": "mobile-resnet", "width": 6, "blocks": 2, "up": [10, 7] })),
-    ]
-}
-
-/// Those that draw from noise, each with and without classes.
-fn samplers() -> Vec<(&'static str, Value, bool)> {
-    let mut all = Vec::new();
-    for classes in [false, true] {
-        all.push(("dcgan", json!({ "kind": "dcgan", "noise": 12, "width": 8 }), classes));
-        all.push(("residual", json!({ "kind": "residual", "noise": 12, "width": 8 }), classes));
-        all.push((
-            "dcgan_instance",
-            json!({ "kind": "dcgan", "noise": 12, "width": 8, "norm": "instance" }),
-            classes,
-        ));
-        all.push((
-            "residual_none",
-            json!({ "kind": "residual", "noise": 12, "width": 8, "norm": "none" }),
-            classes,
-        ));
-    }
-    all
-}
-
-fn net(mut base: Value, more: &Value) -> Value {
-    base.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    base
-}
-
-/// Weights that keep the signals near unit size, so that no difference is lost in tanh, and statistics of any size.
-fn randomise(graph: &Graph) {
-    tch::manual_seed(3);
-    tch::no_grad(|| {
-        for (name, mut tensor) in graph.tensors() {
-            let size = tensor.size();
-            let like = Tensor::randn(&size, (Kind::Float, Device::Cpu));
-            let last = name.rsplit('.').next().unwrap();
-            tensor.copy_(&match (last, size.len()) {
-                ("filt", _) => continue,
-                ("running_var", _) => like.square() + 0.5,
-                ("weight", 1) => like * 0.2 + 1,
-                ("weight", dims) if dims > 1 => {
-                    like * (1.5 / size[1..].iter().product::<i64>() as f64).sqrt()
-                }
-                _ => like * 0.2,
-            });
-        }
-    });
-}
-
-/// A model of one generator to `y`: from `x`, or from noise.
-fn model(recipe: &str, net: &Value, sets: &[&str], conditions: Conditions) -> Model {
-    let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
-    let mut recipe = resolve(recipe, &sets).unwrap();
-    for arrow in recipe.generators.values_mut() {
-        arrow.net = serde_json::from_value(net.clone()).unwrap();
-    }
-    let graph = Graph::build_generators(&recipe, &conditions, Device::Cpu);
-    randomise(&graph);
-    let names = [(Space::X, "photos".to_string()), (Space::Y, "anime".to_string())];
-    let domains: Domains = names.into_iter().filter(|(space, _)| recipe.spaces().contains(space)).collect();
-    let training = about(Domains::new(), Conditions::new()).training;
-    Model { recipe, domains, conditions, training, graph }
-}
-
-fn translator(net: &Value) -> Model {
-    model("cyclegan", net, &[], Conditions::new())
-}
-
-fn sampler(net: &Value, classes: bool) -> Model {
-    let size = "data.size=16";
-    if !classes {
-        return model("dcgan-tiny", net, &[size], Conditions::new());
-    }
-    let known = Known::Classes(["cat", "dog", "owl"].map(String::from).to_vec());
-    model("cgan-tiny", net, &[size], Conditions::from([(Space::X, known)]))
-}
-
-/// Every model with its name, those from noise behind.
-fn models() -> Vec<(String, Model)> {
-    let translators = translators().into_iter().map(|(name, net)| (name.to_string(), translator(&net)));
-    let samplers = samplers().into_iter().map(|(name, net, classes)| {
-        (format!("{name}{}", if classes { "_classes" } else { "" }), sampler(&net, classes))
-    });
-    translators.chain(samplers).collect()
-}
 
 /// Exports the model and gives the largest difference that the check found.
 fn difference(name: &str, model: &Model, format: Format, file: &Path) -> f64 {
@@ -295,15 +189,7 @@ fn onnxruntime_computes_what_the_model_computes() {
     let mut count = 0;
     for (name, model) in models() {
         let file = |kind: &str| folder.path().join(format!("{name}.{kind}"));
-        let Model { recipe, domains, conditions, training, graph } = &model;
-        let (domains, conditions, training) = (domains.clone(), conditions.clone(), training.clone());
-        save(
-            &file("safetensors"),
-            graph,
-            recipe,
-            &About { domains, conditions, training, notes: Notes::default() },
-        )
-        .unwrap();
+        write(&model, &file("safetensors"));
         let ended = export_onnx(&file("safetensors"), &file("onnx"), &path, &["--check"]);
         let said = String::from_utf8(ended.stdout).unwrap();
         assert!(ended.status.success(), "{name}: {}", String::from_utf8_lossy(&ended.stderr));
@@ -382,9 +268,7 @@ fn arguments_that_make_no_file_are_refused() {
 #[test]
 fn a_generator_that_reads_captions_is_refused_where_it_would_be_traced() {
     let folder = tempfile::tempdir().unwrap();
-    let known = Known::Words(Vocabulary::new(["a red car", "a blue car"].into_iter()));
-    let net = json!({ "kind": "dcgan", "noise": 12, "width": 8 });
-    let model = model("text-gan-tiny", &net, &["data.size=16"], Conditions::from([(Space::X, known)]));
+    let (_, model) = captioned().swap_remove(0);
     let subject = model.subject(None).unwrap();
     let error = export(&subject, Format::TorchScript, &folder.path().join("a.pt"), Check::Always)
         .unwrap_err()

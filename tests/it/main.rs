@@ -8,6 +8,7 @@ mod encoders;
 mod export;
 mod fidelity;
 mod fuzz_recipes;
+mod generators;
 mod https;
 mod import;
 mod interrupt;

@@ -6,6 +6,8 @@ use std::process::Command;
 
 use translate::data::portraits::{Options, write_dataset};
 
+use crate::bad_input::refused;
+
 /// Runs the program in a folder; stdout, where it succeeds.
 fn translate(root: &Path, args: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_translate"))
@@ -99,4 +101,62 @@ fn a_model_file_alone_applies_and_keeps_what_its_owner_wrote() {
     let card: serde_json::Value =
         serde_json::from_str(&translate(root, &["model", "show", "run", "--json"])).unwrap();
     assert_eq!((&card["licence"], &card["training"]["images"]), (&"CC0-1.0".into(), &16.into()));
+}
+
+/// A model file whose recipe is `change`d and nothing else.
+fn with_recipe(from: &Path, to: &Path, change: impl Fn(String) -> String) {
+    let bytes = std::fs::read(from).unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let mut metadata = header.metadata().clone().unwrap();
+    let recipe = metadata["recipe"].clone();
+    metadata.insert("recipe".into(), change(recipe.clone()));
+    assert_ne!(metadata["recipe"], recipe);
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    std::fs::write(to, safetensors::serialize(file.tensors(), Some(metadata)).unwrap()).unwrap();
+}
+
+/// At the largest widths and depths that a recipe can have, the networks would take gigabytes.
+#[test]
+fn a_recipe_that_asks_for_more_than_its_file_holds_is_refused_before_anything_is_built() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    crate::model::write_model(&root.join("small.safetensors"));
+    for (name, model) in crate::generators::captioned() {
+        crate::generators::write(&model, &root.join(format!("{name}.safetensors")));
+    }
+    for (file, fields, part) in [
+        ("small", &[("width: 24", "width: 100000")][..], "net.width` is `100000`; expected 1 to 1024"),
+        (
+            "small",
+            &[("width: 24", "width: 1024"), ("blocks: 4", "blocks: 64")],
+            "`generators.x_to_y.model.1.weight` has shape [24, 3, 7, 7]; expected [1024, 3, 7, 7]",
+        ),
+        (
+            "small",
+            &[("blocks: 4", "blocks: 64")],
+            "`generators.x_to_y.model.14.conv_block.1.weight` is missing",
+        ),
+        (
+            "gru",
+            &[("noise: 12", "noise: 4096")],
+            "`generators.z_to_x.main.0.weight` has shape [20, 16, 4, 4]; expected [4104, 16, 4, 4]",
+        ),
+        (
+            "gru",
+            &[("words: 6", "words: 1024")],
+            "`generators.z_to_x.encoder.embedding.weight` has shape [7, 6]; expected [7, 1024]",
+        ),
+        (
+            "transformer",
+            &[("layers: 1", "layers: 16")],
+            "`generators.z_to_x.encoder.layers.1.self_attn.in_proj_weight` is missing",
+        ),
+    ] {
+        let change = |recipe: String| fields.iter().fold(recipe, |text, (from, to)| text.replace(from, to));
+        with_recipe(&root.join(format!("{file}.safetensors")), &root.join("m.safetensors"), change);
+        let start = std::time::Instant::now();
+        refused(root, &["model", "show", "@m.safetensors"], &["`m.safetensors` ", part, "\nhint: "]);
+        let took = start.elapsed();
+        assert!(took < std::time::Duration::from_secs(1), "{part}: {took:?}");
+    }
 }

@@ -63,8 +63,9 @@ pub fn import(request: &Request<'_>) -> Result<Imported, ImportError> {
     for (from, to, path) in directions {
         let Some(path) = path else { continue };
         let checkpoint = checkpoint::read(path)?;
-        let architecture::Proposal { net, weights } = architecture::recognise(&checkpoint)?;
+        let net = architecture::recognise(&checkpoint)?;
         // Before anything is built: a network is no larger than the file then.
+        let weights = Network::large_weights(&net, 0, None);
         let weights = weights.iter().map(|(name, shape)| (name.as_str(), shape.clone()));
         let misfits = misfits(&checkpoint, weights, &net);
         refuse_misfits(&checkpoint, &net, misfits)?;

@@ -10,6 +10,7 @@ use tch::nn::{self, Module, Path};
 use tch::{Kind, Tensor};
 
 use super::{are_words, uniform, words};
+use crate::nets::Shapes;
 
 /// The fields of an encoder of `kind: gru`.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -24,6 +25,18 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self { words: 64, width: 128 }
+    }
+}
+
+impl Config {
+    /// Its large weights, of `tokens` tokens.
+    pub(super) fn large_weights(&self, tokens: i64) -> Shapes {
+        let weights = [
+            ("embedding.weight", [tokens, self.words]),
+            ("gru.weight_ih_l0", [3 * self.width, self.words]),
+            ("gru.weight_hh_l0", [3 * self.width, self.width]),
+        ];
+        weights.map(|(name, shape)| (name.to_string(), shape.to_vec())).into()
     }
 }
 

@@ -7,6 +7,7 @@ use tch::nn::{self, Path};
 use tch::{Device, Kind, Tensor};
 
 use super::{are_words, uniform, words};
+use crate::nets::Shapes;
 
 /// The fields of an encoder of `kind: transformer`.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -25,6 +26,20 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self { width: 128, heads: 4, layers: 2, feed_forward: 256 }
+    }
+}
+
+impl Config {
+    /// Its large weights, of `tokens` tokens.
+    pub(super) fn large_weights(&self, tokens: i64) -> Shapes {
+        let layer = |i: usize| {
+            [
+                (format!("layers.{i}.self_attn.in_proj_weight"), vec![3 * self.width, self.width]),
+                (format!("layers.{i}.linear1.weight"), vec![self.feed_forward, self.width]),
+            ]
+        };
+        let table = ("embedding.weight".to_string(), vec![tokens, self.width]);
+        std::iter::once(table).chain((0..self.layers).flat_map(layer)).collect()
     }
 }
 
