@@ -7,6 +7,7 @@ mod drawing;
 mod encoders;
 mod export;
 mod fidelity;
+mod fuzz_models;
 mod fuzz_recipes;
 mod generators;
 mod https;
