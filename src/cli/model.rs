@@ -12,7 +12,7 @@ use crate::data::condition::Known;
 use crate::model::export::{Check, Checked, Format, Subject, export};
 use crate::model::import::{Imported, Request, import};
 use crate::model::{self, Notes, card, save, set_notes};
-use crate::words::quoted;
+use crate::words::{plain, printable_json, quoted};
 
 /// Look at models, import and export them
 #[derive(Debug, Parser)]
@@ -132,7 +132,7 @@ fn run_show(args: &ShowArgs) -> Result<u8, Failure> {
     }
     let card = card(&args.model)?;
     if args.json {
-        print(serde_json::to_string_pretty(&card)?);
+        print(printable_json(&serde_json::to_string_pretty(&card)?));
         return Ok(0);
     }
     let rows = card.rows();
@@ -181,7 +181,7 @@ fn run_export(args: &ExportArgs) -> Result<u8, Failure> {
     }
     if let Some(Known::Classes(names)) = subject.known() {
         let classes: Vec<String> =
-            names.iter().enumerate().map(|(i, name)| format!("{i} `{name}`")).collect();
+            names.iter().enumerate().map(|(i, name)| format!("{i} `{}`", plain(name))).collect();
         print(format!("`label` is [batch], int64: {}", classes.join(", ")));
     }
     let name = args.format.name();

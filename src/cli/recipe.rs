@@ -15,6 +15,7 @@ use crate::recipe::{
     Origin, PRESETS, Recipe, RecipeError, Resolved, Upgraded, diff, for_editors, origins, resolve,
     resolve_fully, starter, to_yaml, upgrade,
 };
+use crate::words::plain;
 
 /// List, show, check and compare recipes
 #[derive(Debug, Parser)]
@@ -110,7 +111,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
 }
 
 fn list() -> Result<u8, Failure> {
-    let line = |name: &str, about: &str| print(format!("{name:<28}{}", about.replace(char::is_control, " ")));
+    let line = |name: &str, about: &str| print(format!("{name:<28}{}", plain(about)));
     for preset in PRESETS {
         line(preset.name, &resolve(preset.name, &[])?.about);
     }

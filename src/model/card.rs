@@ -9,6 +9,7 @@ use super::{ModelError, Training, locate, open};
 use crate::data::condition::Known;
 use crate::recipe::{Recipe, Space};
 use crate::torch::store;
+use crate::words::plain;
 
 /// The metadata key of [`Notes`].
 const KEY: &str = "notes";
@@ -132,7 +133,7 @@ pub fn set_notes(path: &Path, notes: Notes) -> Result<(), ModelError> {
 }
 
 impl Card {
-    /// The card as a table: what, and its value.
+    /// The card as a table: what, and its value, each on one line.
     pub fn rows(&self) -> Vec<(String, String)> {
         let Training { images, of_images, minutes, seed, device, data, program } = &self.training;
         let mut rows = vec![
@@ -166,7 +167,8 @@ impl Card {
         let told = |text: &Option<String>| text.clone().unwrap_or_else(|| "not told".into());
         rows.push(("licence".into(), told(&self.notes.licence)));
         rows.push(("note".into(), told(&self.notes.note)));
-        rows
+        // Most of it is whatever the file's maker wrote.
+        rows.iter().map(|(what, value)| (plain(what), plain(value))).collect()
     }
 }
 

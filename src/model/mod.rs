@@ -19,7 +19,7 @@ use crate::nets::{GeneratorNode, Graph};
 use crate::recipe::{Precision, Recipe, RecipeError, Space, did_you_mean, from_yaml, to_yaml};
 use crate::torch::store::{StoreError, Stored, read, write};
 use crate::torch::{TorchError, guard};
-use crate::words::quoted;
+use crate::words::{plain, quoted};
 
 pub use card::{Card, Notes, Translation, card, set_notes};
 pub use sampler::{Asked, Sampler, Told};
@@ -226,7 +226,10 @@ pub fn save(path: &Path, graph: &Graph, recipe: &Recipe, about: &About) -> Resul
 pub fn open(path: &Path, device: Device) -> Result<Model, ModelError> {
     let path = &locate(path)?;
     let stored = read(path)?;
-    let foreign = |key, detail| ModelError::Foreign { path: path.clone(), key, detail };
+    let foreign = |key, detail: String| {
+        let detail = plain(&detail);
+        ModelError::Foreign { path: path.clone(), key, detail }
+    };
     let text = |key| stored.metadata.get(key).ok_or_else(|| foreign(key, String::new()));
     let format = text("translate")?;
     if format != FORMAT {
@@ -237,8 +240,10 @@ pub fn open(path: &Path, device: Device) -> Result<Model, ModelError> {
     }
     let recipe = from_yaml(&path.display().to_string(), text("recipe")?, &[])
         .map_err(|source| ModelError::Recipe { path: path.clone(), source: Box::new(source) })?;
-    let domains: Domains =
+    let mut domains: Domains =
         serde_json::from_str(text("domains")?).map_err(|error| foreign("domains", format!(": {error}")))?;
+    // They are part of messages from here on, and of what `--to` takes.
+    domains.values_mut().for_each(|name| *name = plain(name));
     if let Some(space) = recipe.spaces().into_iter().find(|space| !domains.contains_key(space)) {
         return Err(foreign("domains", format!(": no name for `{}`", space.name())));
     }
@@ -250,7 +255,8 @@ pub fn open(path: &Path, device: Device) -> Result<Model, ModelError> {
             serde_json::from_str(text).map_err(|error| foreign("conditions", format!(": {error}")))?
         }
     };
-    if let Some(space) = recipe.conditions.keys().find(|space| !conditions.contains_key(*space)) {
+    let is_missing = |space: &&Space| conditions.get(*space).is_none_or(|known| known.rows() == 0);
+    if let Some(space) = recipe.conditions.keys().find(is_missing) {
         return Err(foreign("conditions", format!(": nothing for `{}`", space.name())));
     }
     // Before anything is built: the networks are no larger than the file then.

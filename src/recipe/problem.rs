@@ -6,6 +6,7 @@ use std::sync::Arc;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use super::tree::{Place, Source};
+use crate::words::plain;
 
 /// Mistakes that are told, at most: who has more has no recipe.
 pub const MOST: usize = 100;
@@ -50,9 +51,10 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let title = Level::ERROR.no_name().primary_title(&self.message);
-        let hint = self.hint.as_ref().map(|hint| format!("hint: {hint}"));
+        // Both can hold the text's own words; what is drawn with its line is cleaned where it is drawn.
+        let hint = self.hint.as_ref().map(|hint| format!("hint: {}", plain(hint)));
         let Some(place) = &self.place else {
-            f.write_str(&self.message)?;
+            f.write_str(&plain(&self.message))?;
             return hint.map_or(Ok(()), |hint| write!(f, "\n{hint}"));
         };
         let source = &place.source;

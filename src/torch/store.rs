@@ -8,6 +8,7 @@ use safetensors::tensor::{Dtype, SafeTensors, View};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::atomic;
+use crate::words::plain;
 
 /// Why a file of tensors cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -155,7 +156,7 @@ fn save(path: &Path, data: &[u8]) -> Result<(), StoreError> {
 }
 
 fn no_format(path: &Path, error: &safetensors::SafeTensorError) -> StoreError {
-    StoreError::Format { path: path.into(), reason: error.to_string() }
+    StoreError::Format { path: path.into(), reason: plain(&error.to_string()) }
 }
 
 /// The bytes of such a file, which is called `path` in messages.
@@ -187,7 +188,7 @@ pub fn read(path: &Path) -> Result<Stored, StoreError> {
     for (name, view) in file.tensors() {
         let kind = kind(view.dtype()).ok_or_else(|| StoreError::Kind {
             path: path.into(),
-            name: name.clone(),
+            name: plain(&name),
             found: format!("{:?}", view.dtype()),
         })?;
         let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();

@@ -64,7 +64,9 @@ const CHECKPOINTS: Target =
 fn use_model(path: &Path) -> Result<(), String> {
     let told = |error: ModelError| error.to_string();
     let card = card(path).map_err(told)?;
-    assert!(!card.rows().is_empty() && serde_json::to_string(&card).is_ok());
+    let plain = |text: &String| !text.contains(char::is_control);
+    assert!(card.rows().iter().all(|(what, value)| plain(what) && plain(value)), "{:?}", card.rows());
+    assert!(serde_json::to_string(&card).is_ok());
     let model = open(path, Device::Cpu).map_err(told)?;
     if let Ok(translator) = model.translator(None, Device::Cpu) {
         let side = translator.stride().max(translator.least_size());
@@ -163,6 +165,7 @@ fn work_on_damaged(
         assert!(took < PATIENCE, "{took:?} for {}", case());
         if let Err(refusal) = &worked {
             assert!(!refusal.is_empty() && !refusal.contains("out of memory"), "{refusal}: {}", case());
+            assert!(!refusal.contains(|c: char| c != '\n' && c.is_control()), "{refusal:?}: {}", case());
         }
         counts.good += usize::from(worked.is_ok());
         counts.slowest = counts.slowest.max(took);

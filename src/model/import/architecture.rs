@@ -6,6 +6,7 @@ use crate::nets::resnet::Downsample;
 use crate::nets::upsample::Upsample;
 use crate::nets::{Norm, mobile_resnet, resnet, unet};
 use crate::recipe::GeneratorNet;
+use crate::words::plain;
 
 /// Tensors that are named where none is known.
 const NAMED: usize = 3;
@@ -42,7 +43,7 @@ fn first_tensors(checkpoint: &Checkpoint) -> String {
     let mut named: Vec<String> = checkpoint
         .names()
         .take(NAMED)
-        .map(|name| format!("`{name}` {:?}", checkpoint.shape(name).unwrap_or_default()))
+        .map(|name| format!("`{}` {:?}", plain(name), checkpoint.shape(name).unwrap_or_default()))
         .collect();
     if named.is_empty() {
         return "it has no tensors".into();

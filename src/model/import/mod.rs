@@ -18,7 +18,7 @@ use crate::device;
 use crate::nets::{Graph, Network, Norm};
 use crate::recipe::{Arrow, GeneratorNet, Recipe, Space, resolve};
 use crate::torch::guard;
-use crate::words::quoted;
+use crate::words::{plain, quoted};
 
 use checkpoint::Checkpoint;
 pub use error::ImportError;
@@ -141,7 +141,7 @@ fn fill(net: &Network, config: &GeneratorNet, checkpoint: &Checkpoint) -> Result
     let mut all = misfits(checkpoint, shapes(), config);
     let known = |name: &str| tensors.iter().any(|(known, _)| known == name);
     let more = checkpoint.names().filter(|name| !known(name));
-    all.extend(more.map(|name| format!("`{name}` is none of its weights")));
+    all.extend(more.map(|name| format!("`{}` is none of its weights", plain(name))));
     refuse_misfits(checkpoint, config, all)?;
     for (name, tensor) in &tensors {
         // What is missing here is a bias of 0.
