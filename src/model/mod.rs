@@ -50,6 +50,16 @@ pub struct Training {
     pub data: IndexMap<String, u64>,
     /// Program and version.
     pub program: String,
+    /// Names of the files of `PyTorch` that it was imported from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imported_from: Vec<String>,
+}
+
+impl Training {
+    /// Whether another program trained it, of which nothing is known here: an own training has images.
+    pub const fn was_elsewhere(&self) -> bool {
+        self.of_images == 0
+    }
 }
 
 /// What a model file says of itself beside its recipe.

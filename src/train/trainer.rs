@@ -313,6 +313,7 @@ impl Trainer {
             device: name.clone(),
             data: data.collect(),
             program: crate::PROGRAM.into(),
+            imported_from: Vec::new(),
         };
         let conditions = known(&self.conditioned);
         let notes = model::Notes::at(&self.run.model());

@@ -88,6 +88,7 @@ pub fn import(request: &Request<'_>) -> Result<Imported, ImportError> {
         device: device::name(Device::Cpu),
         data: IndexMap::new(),
         program: PROGRAM.into(),
+        imported_from: checkpoints.iter().map(Checkpoint::file_name).collect(),
     };
     Ok(Imported {
         graph,
