@@ -187,8 +187,9 @@ fn run_export(args: &ExportArgs) -> Result<u8, Failure> {
     let name = args.format.name();
     print(match checked {
         Checked::Differs(difference) => {
+            let most = if difference == 0.0 { "0".into() } else { format!("{difference:.1e}") };
             format!(
-                "checked: its outputs on random inputs of 3 shapes differ from the model's by at most {difference:.1e}"
+                "checked: its outputs on random inputs of 3 shapes differ from the model's by at most {most}"
             )
         }
         Checked::Not(why) => format!("not checked: {why}"),
