@@ -85,7 +85,7 @@ struct ImportArgs {
 /// Write a generator in a form that other programs take
 ///
 /// It takes and gives RGB images in [-1, 1], float32 `[batch, 3, height, width]`, of any batch, height and width that the
-/// network allows.
+/// network allows. What draws from noise takes that, and the class or the words of a caption beside it.
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   translate model export models/portraits.safetensors --format torchscript -o anime.pt
@@ -179,10 +179,8 @@ fn run_export(args: &ExportArgs) -> Result<u8, Failure> {
             subject.config().noise().unwrap_or_default()
         )),
     }
-    if let Some(Known::Classes(names)) = subject.known() {
-        let classes: Vec<String> =
-            names.iter().enumerate().map(|(i, name)| format!("{i} `{}`", plain(name))).collect();
-        print(format!("`label` is [batch], int64: {}", classes.join(", ")));
+    if let Some(known) = subject.known() {
+        print(describe_condition(known));
     }
     let name = args.format.name();
     print(match checked {
@@ -199,6 +197,21 @@ fn run_export(args: &ExportArgs) -> Result<u8, Failure> {
         tell(format_args!("next: the PyTorch CycleGAN's `test.py` takes it with `{options}`"));
     }
     Ok(0)
+}
+
+/// What stands for what in the second input.
+fn describe_condition(known: &Known) -> String {
+    match known {
+        Known::Classes(names) => {
+            let numbered = names.iter().enumerate().map(|(i, name)| format!("{i} `{}`", plain(name)));
+            format!("`label` is [batch], int64: {}", numbered.collect::<Vec<_>>().join(", "))
+        }
+        Known::Words(vocabulary) => format!(
+            "`tokens` is [batch, {}], int64: of each word its place, from 1, in the `conditions` of `translate model show MODEL \
+             --json`, then zeros",
+            vocabulary.length()
+        ),
+    }
 }
 
 /// What sizes the network takes.

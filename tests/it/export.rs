@@ -7,9 +7,11 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
+use translate::data::condition::Known;
 use translate::model::export::{Check, Checked, Format, export};
 use translate::model::import::{Request, import};
 use translate::model::{Model, open};
+use translate::recipe::Space;
 
 use crate::bad_input::refused;
 use crate::generators::{captioned, models, translator, translators, write};
@@ -17,6 +19,12 @@ use crate::python;
 
 /// Of outputs in [-1, 1].
 const TOLERANCE: f64 = 1e-4;
+
+/// Every model, those that read captions behind.
+fn traceable() -> Vec<(String, Model)> {
+    let captioned = captioned().into_iter().map(|(name, model)| (name.to_string(), model));
+    models().into_iter().chain(captioned).collect()
+}
 
 /// Exports the model and gives the largest difference that the check found.
 fn difference(name: &str, model: &Model, format: Format, file: &Path) -> f64 {
@@ -30,7 +38,7 @@ fn difference(name: &str, model: &Model, format: Format, file: &Path) -> f64 {
 #[test]
 fn every_generator_as_torchscript_computes_the_same_on_three_shapes() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, model) in models() {
+    for (name, model) in traceable() {
         let file = folder.path().join(format!("{name}.pt"));
         let difference = difference(&name, &model, Format::TorchScript, &file);
         println!("{name}: {difference:.1e}");
@@ -41,7 +49,7 @@ fn every_generator_as_torchscript_computes_the_same_on_three_shapes() {
 #[test]
 fn every_generator_s_weights_are_read_back_from_safetensors() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, model) in models() {
+    for (name, model) in traceable() {
         let file = folder.path().join("a.safetensors");
         let difference = difference(&name, &model, Format::Safetensors, &file);
         assert!(difference < f64::EPSILON, "{name}: {difference:e}");
@@ -170,10 +178,10 @@ fn export_onnx(model: &Path, output: &Path, path: &OsStr, more: &[&str]) -> std:
 fn inputs(model: &Model) -> Vec<Vec<(&'static str, Tensor)>> {
     let float = (Kind::Float, Device::Cpu);
     if let Some(noise) = model.recipe.noise() {
-        let label = |batch| ("label", Tensor::randint(3, [batch], (Kind::Int64, Device::Cpu)));
+        let known = model.conditions.values().next();
         let input = |batch| {
             let noise = ("noise", Tensor::randn([batch, noise], float));
-            std::iter::once(noise).chain((!model.conditions.is_empty()).then(|| label(batch))).collect()
+            std::iter::once(noise).chain(known.map(|known| condition(known, batch))).collect()
         };
         return [1, 3, 7].map(input).into();
     }
@@ -181,6 +189,17 @@ fn inputs(model: &Model) -> Vec<Vec<(&'static str, Tensor)>> {
     let odd = (33 / stride + 1) | 1;
     let image = |shape| vec![("image", Tensor::rand(shape, float) * 2 - 1)];
     [[1, 3, 64, 192], [3, 3, 64, 64], [2, 3, odd * stride, (odd + 2) * stride]].map(image).into()
+}
+
+/// Classes, or captions of different lengths.
+fn condition(known: &Known, batch: i64) -> (&'static str, Tensor) {
+    match known {
+        Known::Classes(_) => ("label", Tensor::randint(known.rows(), [batch], (Kind::Int64, Device::Cpu))),
+        Known::Words(vocabulary) => {
+            let texts = ["a red car", "tree", "a blue car by a tree"].iter().cycle().take(batch as usize);
+            ("tokens", known.tensor(&texts.map(|text| vocabulary.tokens(text)).collect::<Vec<_>>()))
+        }
+    }
 }
 
 /// Writes inputs and what the model makes of them, as `<name>.<i>.npz`.
@@ -210,7 +229,7 @@ fn measured(python: &Path, script: &str, folder: &Path, count: usize) -> HashMap
 fn pytorch_computes_what_the_model_computes() {
     let Some(python) = python::interpreter() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let models = models();
+    let models = traceable();
     for (name, model) in &models {
         let file = folder.path().join(format!("{name}.pt"));
         export(&model.subject(None).unwrap(), Format::TorchScript, &file, Check::Never).unwrap();
@@ -292,15 +311,45 @@ fn arguments_that_make_no_file_are_refused() {
 }
 
 #[test]
-fn a_generator_that_reads_captions_is_refused_where_it_would_be_traced() {
+fn a_generator_that_reads_captions_is_refused_as_onnx_and_told_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.onnx");
+    for (_, model) in captioned() {
+        let subject = model.subject(None).unwrap();
+        let error = export(&subject, Format::Onnx, &file, Check::Always).unwrap_err().to_string();
+        assert!(
+            error.starts_with("`--format onnx` cannot hold a generator that reads captions: "),
+            "{error}"
+        );
+        assert!(error.contains("\nhint: `--format torchscript` holds it") && !file.exists(), "{error}");
+    }
+}
+
+/// The numbers of words are where the command says.
+#[test]
+fn a_generator_that_reads_captions_is_exported_with_what_its_tokens_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
     let (_, model) = captioned().swap_remove(0);
-    let subject = model.subject(None).unwrap();
-    let error = export(&subject, Format::TorchScript, &folder.path().join("a.pt"), Check::Always)
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("`torchscript` cannot hold a generator that reads captions"), "{error}");
-    assert!(error.contains("\nhint: "), "{error}");
+    write(&model, &root.join("m.safetensors"));
+    let translate = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_translate"));
+        String::from_utf8(command.current_dir(root).args(args).output().unwrap().stdout).unwrap()
+    };
+    let said =
+        translate(&["model", "export", "m.safetensors", "--format", "torchscript", "-o", "m.pt", "--check"]);
+    assert!(
+        said.contains("\n`tokens` is [batch, 6], int64: of each word its place, from 1, in the `conditions`"),
+        "{said}"
+    );
+    assert!(said.contains("\nchecked: ") && root.join("m.pt").exists(), "{said}");
+    let card: Value =
+        serde_json::from_str(&translate(&["model", "show", "m.safetensors", "--json"])).unwrap();
+    let words: Vec<&str> =
+        card["conditions"]["photos"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    let Known::Words(vocabulary) = &model.conditions[&Space::X] else { panic!() };
+    let place = |word: &str| 1 + words.iter().position(|known| *known == word).unwrap() as i64;
+    assert_eq!(vocabulary.tokens("a blue car")[..4], [place("a"), place("blue"), place("car"), 0]);
 }
 
 #[test]

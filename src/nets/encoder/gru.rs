@@ -6,8 +6,8 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 use tch::nn::{self, Module, Path};
-use tch::{Kind, Tensor};
 
 use super::{are_words, uniform, words};
 use crate::nets::Shapes;
@@ -86,7 +86,8 @@ impl Gru {
         // What words give does not depend on the state, so all positions are one product.
         let inputs = self.input.forward(&self.embedding.forward(tokens)).unbind(1);
         let words = are_words(tokens).unsqueeze(-1).unbind(1);
-        let mut state = Tensor::zeros([tokens.size()[0], self.width], (Kind::Float, tokens.device()));
+        // One row for all samples, made of what is at hand: traced, it holds for any batch on any device.
+        let mut state = self.hidden.bias.narrow(0, 0, self.width).zeros_like().unsqueeze(0);
         for (input, is_word) in inputs.iter().zip(&words) {
             state = self.step(input, &state).where_self(is_word, &state);
         }

@@ -139,12 +139,14 @@ impl Transformer {
         let words = are_words(tokens);
         let hidden = words.logical_not().unsqueeze(1).unsqueeze(1);
         // Both are about 1 in size: words are N(0, 1) here, where the paper multiplies smaller ones by the width's root.
-        let places = positions(tokens.size()[1], self.width, tokens.device());
-        let mut xs = tokens.apply(&self.embedding) + places;
+        let words_alone = tokens.apply(&self.embedding);
+        // Traced, they are computed where they were traced, and go where the words are.
+        let places = positions(tokens.size()[1], self.width, tokens.device()).type_as(&words_alone);
+        let mut xs = words_alone + places;
         for layer in &self.layers {
             xs = layer.forward(&xs, &hidden);
         }
-        let words = words.unsqueeze(-1).to_kind(Kind::Float);
+        let words = words.unsqueeze(-1).type_as(&xs);
         let sum = (xs.apply(&self.norm) * &words).sum_dim_intlist(1i64, false, Kind::Float);
         sum / words.sum_dim_intlist(1i64, false, Kind::Float).clamp_min(1.0)
     }
