@@ -192,7 +192,27 @@ fn what_a_stranger_wrote_into_a_model_is_shown_and_not_obeyed() {
     let apply = ["apply", "@m.safetensors", "@", "-o", "@out", "--to", "animes"];
     let text = refused(root, &apply, &["makes no `animes`; it translates to ", "[2Jx A  licence", "`anime`"]);
     assert!(!text.contains(is_obeyed), "{text:?}");
+    // The recipe's own lines are drawn, too.
+    with(&file("a"), &file("m"), "recipe", |text| text.replacen("norm:", "n\u{85}\u{9b}orm:", 1));
+    let text =
+        refused(root, &["model", "show", "@m.safetensors"], &["unknown field `n  orm`", "n  orm: inst"]);
+    assert!(!text.contains(is_obeyed), "{text:?}");
+    let error = translate::model::open(&file("m"), tch::Device::Cpu).unwrap_err().to_string();
+    assert!(!error.contains(is_obeyed), "{error:?}");
     with(&file("a"), &file("m"), "domains", |_| format!("[{:?}]", "\u{1b}[2J"));
     let text = refused(root, &["model", "show", "@m.safetensors"], &["no valid `domains`"]);
     assert!(!text.contains(is_obeyed), "{text:?}");
+}
+
+/// Nothing could be drawn by it, whatever is asked for.
+#[test]
+fn a_model_without_a_class_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let net = serde_json::json!({ "kind": "dcgan", "noise": 3, "width": 2 });
+    crate::generators::write(&crate::generators::sampler(&net, true), &root.join("a.safetensors"));
+    let none = |text: &str| text.replace(r#"["cat","dog","owl"]"#, "[]");
+    with(&root.join("a.safetensors"), &root.join("b.safetensors"), "conditions", none);
+    let sample = ["sample", "@b.safetensors", "-o", "@out"];
+    refused(root, &sample, &["no valid `conditions`: nothing for `x`", "\nhint: "]);
 }
