@@ -2,7 +2,8 @@
 #
 #   make demo    render the portraits, train on them for some minutes, translate the holdout, measure, draw
 #   make test    format check, clippy with warnings denied, all tests
-#   make soak    what takes minutes: damaged recipes read for SOAK_SECONDS (300), time-outs waited for
+#   make soak    what takes minutes: damaged recipes, models and checkpoints, each kind read for SOAK_SECONDS (300), and
+#                time-outs waited for
 #   make bench   our training step beside plain PyTorch's, alternating: ratios of medians
 
 .PHONY: setup setup-tests build demo test soak bench

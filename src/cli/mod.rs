@@ -21,6 +21,7 @@ use std::fmt::{self, Display};
 use clap::{Parser, Subcommand};
 
 use crate::torch::keep_freed_memory;
+use crate::words::printable;
 
 pub use progress::tell;
 
@@ -62,7 +63,7 @@ pub struct Failure {
 
 impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
+        f.write_str(&printable(&self.error.to_string()))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::data::condition::Known;
 use crate::model::export::{Check, Checked, Format, Subject, export};
 use crate::model::import::{Imported, Request, import};
 use crate::model::{self, Notes, card, save, set_notes};
-use crate::words::quoted;
+use crate::words::{plain, printable_json, quoted};
 
 /// Look at models, import and export them
 #[derive(Debug, Parser)]
@@ -85,7 +85,7 @@ struct ImportArgs {
 /// Write a generator in a form that other programs take
 ///
 /// It takes and gives RGB images in [-1, 1], float32 `[batch, 3, height, width]`, of any batch, height and width that the
-/// network allows.
+/// network allows. What draws from noise takes that, and the class or the words of a caption beside it.
 #[derive(Debug, Parser)]
 #[command(after_help = "Examples:
   translate model export models/portraits.safetensors --format torchscript -o anime.pt
@@ -132,7 +132,7 @@ fn run_show(args: &ShowArgs) -> Result<u8, Failure> {
     }
     let card = card(&args.model)?;
     if args.json {
-        print(serde_json::to_string_pretty(&card)?);
+        print(printable_json(&serde_json::to_string_pretty(&card)?));
         return Ok(0);
     }
     let rows = card.rows();
@@ -179,16 +179,15 @@ fn run_export(args: &ExportArgs) -> Result<u8, Failure> {
             subject.config().noise().unwrap_or_default()
         )),
     }
-    if let Some(Known::Classes(names)) = subject.known() {
-        let classes: Vec<String> =
-            names.iter().enumerate().map(|(i, name)| format!("{i} `{name}`")).collect();
-        print(format!("`label` is [batch], int64: {}", classes.join(", ")));
+    if let Some(known) = subject.known() {
+        print(describe_condition(known));
     }
     let name = args.format.name();
     print(match checked {
         Checked::Differs(difference) => {
+            let most = if difference == 0.0 { "0".into() } else { format!("{difference:.1e}") };
             format!(
-                "checked: its outputs on random inputs of 3 shapes differ from the model's by at most {difference:.1e}"
+                "checked: its outputs on random inputs of 3 shapes differ from the model's by at most {most}"
             )
         }
         Checked::Not(why) => format!("not checked: {why}"),
@@ -198,6 +197,21 @@ fn run_export(args: &ExportArgs) -> Result<u8, Failure> {
         tell(format_args!("next: the PyTorch CycleGAN's `test.py` takes it with `{options}`"));
     }
     Ok(0)
+}
+
+/// What stands for what in the second input.
+fn describe_condition(known: &Known) -> String {
+    match known {
+        Known::Classes(names) => {
+            let numbered = names.iter().enumerate().map(|(i, name)| format!("{i} `{}`", plain(name)));
+            format!("`label` is [batch], int64: {}", numbered.collect::<Vec<_>>().join(", "))
+        }
+        Known::Words(vocabulary) => format!(
+            "`tokens` is [batch, {}], int64: of each word its place, from 1, in the `conditions` of `translate model show MODEL \
+             --json`, then zeros",
+            vocabulary.length()
+        ),
+    }
 }
 
 /// What sizes the network takes.

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::words::printable;
+
 /// A bar of `len` units on stderr, invisible where stderr is no terminal.
 pub fn bar(len: u64, template: &str) -> ProgressBar {
     let target = if std::io::stderr().is_terminal() {
@@ -66,9 +68,9 @@ impl Counter {
     }
 }
 
-/// Writes a line to stderr. A stderr that nobody reads any more (`2>&1 | head`) does not end the work.
+/// Writes a line to stderr, as much of it as is fit for a terminal. A stderr that nobody reads any more (`2>&1 | head`) does not end the work.
 pub fn tell(line: impl Display) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", printable(&line.to_string()));
 }
 
 /// Writes a line to stderr above the bar.

@@ -16,6 +16,7 @@ use crate::recipe::{
     origins, read_file, resolve, resolve_fully, starter, to_yaml, upgrade,
 };
 use crate::torch::store::is_safetensors;
+use crate::words::plain;
 
 /// List, show, check and compare recipes
 #[derive(Debug, Parser)]
@@ -111,7 +112,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
 }
 
 fn list() -> Result<u8, Failure> {
-    let line = |name: &str, about: &str| print(format!("{name:<28}{}", about.replace(char::is_control, " ")));
+    let line = |name: &str, about: &str| print(format!("{name:<28}{}", plain(about)));
     for preset in PRESETS {
         line(preset.name, &resolve(preset.name, &[])?.about);
     }

@@ -9,6 +9,7 @@ use super::{ModelError, Training, locate, open};
 use crate::data::condition::Known;
 use crate::recipe::{Recipe, Space};
 use crate::torch::store;
+use crate::words::{plain, quoted};
 
 /// The metadata key of [`Notes`].
 const KEY: &str = "notes";
@@ -78,8 +79,12 @@ pub struct Card {
     pub conditions: IndexMap<String, Vec<String>>,
     /// Its generators.
     pub generators: Vec<Translation>,
-    /// How it came to be.
-    pub training: Training,
+    /// Files of `PyTorch` that it was imported from; not told where it was trained here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub imported_from: Vec<String>,
+    /// How it was trained; not told where it was trained elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training: Option<Training>,
     /// What its owner adds.
     #[serde(flatten)]
     pub notes: Notes,
@@ -113,7 +118,8 @@ pub fn card(path: &Path) -> Result<Card, ModelError> {
         conditions: model.conditions.iter().map(|(space, it)| (domain(space), known(it))).collect(),
         generators: generators.collect(),
         domains: model.domains,
-        training: model.training,
+        imported_from: model.training.imported_from.clone(),
+        training: (!model.training.was_elsewhere()).then_some(model.training),
         notes: Notes::at(&file),
         recipe: model.recipe,
     })
@@ -132,9 +138,8 @@ pub fn set_notes(path: &Path, notes: Notes) -> Result<(), ModelError> {
 }
 
 impl Card {
-    /// The card as a table: what, and its value.
+    /// The card as a table: what, and its value, each on one line.
     pub fn rows(&self) -> Vec<(String, String)> {
-        let Training { images, of_images, minutes, seed, device, data, program } = &self.training;
         let mut rows = vec![
             ("file".to_string(), format!("{} ({:.2} MB)", self.file, self.bytes as f64 / 1e6)),
             ("about".into(), self.about.clone()),
@@ -153,20 +158,31 @@ impl Card {
             };
             rows.push((format!("{domain} can be"), format!("{}{more}", shown.join(", "))));
         }
-        let size = self.recipe.data.size;
-        let data: Vec<String> = data.iter().map(|(name, count)| format!("{count} of {name}")).collect();
-        rows.push(("trained on".into(), if data.is_empty() { "not told".into() } else { data.join(", ") }));
-        rows.push((
-            "training".into(),
-            format!(
-                "{images} of {of_images} images at {size}×{size}, {minutes} minutes on {device}, seed {seed}"
-            ),
-        ));
-        rows.push(("made by".into(), program.clone()));
+        rows.extend(self.origin());
         let told = |text: &Option<String>| text.clone().unwrap_or_else(|| "not told".into());
         rows.push(("licence".into(), told(&self.notes.licence)));
         rows.push(("note".into(), told(&self.notes.note)));
-        rows
+        // Most of it is whatever the file's maker wrote.
+        rows.iter().map(|(what, value)| (plain(what), plain(value))).collect()
+    }
+
+    /// How it was trained, or where it comes from.
+    fn origin(&self) -> Vec<(String, String)> {
+        let Some(Training { images, of_images, minutes, seed, device, data, program, .. }) = &self.training
+        else {
+            let files = quoted(&self.imported_from, " and ");
+            let files = if files.is_empty() { "not told".into() } else { files };
+            return vec![("imported from".into(), files)];
+        };
+        let size = self.recipe.data.size;
+        let data: Vec<String> = data.iter().map(|(name, count)| format!("{count} of {name}")).collect();
+        let data = if data.is_empty() { "not told".into() } else { data.join(", ") };
+        let training = format!(
+            "{images} of {of_images} images at {size}×{size}, {minutes} minutes on {device}, seed {seed}"
+        );
+        [("trained on", data), ("training", training), ("made by", program.clone())]
+            .map(|(what, value)| (what.to_string(), value))
+            .into()
     }
 }
 

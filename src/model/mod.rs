@@ -19,7 +19,7 @@ use crate::nets::{GeneratorNode, Graph};
 use crate::recipe::{Precision, Recipe, RecipeError, Space, did_you_mean, from_yaml, to_yaml};
 use crate::torch::store::{StoreError, Stored, read, write};
 use crate::torch::{TorchError, guard};
-use crate::words::quoted;
+use crate::words::{plain, quoted};
 
 pub use card::{Card, Notes, Translation, card, set_notes};
 pub use sampler::{Asked, Sampler, Told};
@@ -50,6 +50,16 @@ pub struct Training {
     pub data: IndexMap<String, u64>,
     /// Program and version.
     pub program: String,
+    /// Names of the files of `PyTorch` that it was imported from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imported_from: Vec<String>,
+}
+
+impl Training {
+    /// Whether another program trained it, of which nothing is known here: an own training has images.
+    pub const fn was_elsewhere(&self) -> bool {
+        self.of_images == 0
+    }
 }
 
 /// What a model file says of itself beside its recipe.
@@ -228,7 +238,10 @@ pub fn save(path: &Path, graph: &Graph, recipe: &Recipe, about: &About) -> Resul
 pub fn open(path: &Path, device: Device) -> Result<Model, ModelError> {
     let path = &locate(path)?;
     let stored = read(path)?;
-    let foreign = |key, detail| ModelError::Foreign { path: path.clone(), key, detail };
+    let foreign = |key, detail: String| {
+        let detail = plain(&detail);
+        ModelError::Foreign { path: path.clone(), key, detail }
+    };
     let text = |key| stored.metadata.get(key).ok_or_else(|| foreign(key, String::new()));
     let format = text("translate")?;
     if format != FORMAT {
@@ -243,8 +256,10 @@ pub fn open(path: &Path, device: Device) -> Result<Model, ModelError> {
         made_by: made_by(&stored),
     };
     let recipe = from_yaml(&path.display().to_string(), text("recipe")?, &[]).map_err(unusable)?;
-    let domains: Domains =
+    let mut domains: Domains =
         serde_json::from_str(text("domains")?).map_err(|error| foreign("domains", format!(": {error}")))?;
+    // They are part of messages from here on, and of what `--to` takes.
+    domains.values_mut().for_each(|name| *name = plain(name));
     if let Some(space) = recipe.spaces().into_iter().find(|space| !domains.contains_key(space)) {
         return Err(foreign("domains", format!(": no name for `{}`", space.name())));
     }
@@ -256,8 +271,13 @@ pub fn open(path: &Path, device: Device) -> Result<Model, ModelError> {
             serde_json::from_str(text).map_err(|error| foreign("conditions", format!(": {error}")))?
         }
     };
-    if let Some(space) = recipe.conditions.keys().find(|space| !conditions.contains_key(*space)) {
+    let is_missing = |space: &&Space| conditions.get(*space).is_none_or(|known| known.rows() == 0);
+    if let Some(space) = recipe.conditions.keys().find(is_missing) {
         return Err(foreign("conditions", format!(": nothing for `{}`", space.name())));
+    }
+    // Before anything is built: the networks are no larger than the file then.
+    for (name, shape) in Graph::large_weights(&recipe, &conditions) {
+        stored_as(&stored, &name, &shape, path)?;
     }
     let build = || Graph::build_generators(&recipe, &conditions, device);
     let graph = guard(&device::name(device), build)?;
@@ -284,18 +304,25 @@ fn locate(path: &Path) -> Result<PathBuf, ModelError> {
 
 fn fill(graph: &Graph, stored: &Stored, path: &Path, device: Device) -> Result<(), ModelError> {
     for (name, mut tensor) in graph.tensors() {
-        let misfit = |detail| ModelError::Weights { path: path.into(), detail };
-        let found = stored.tensors.get(&name).ok_or_else(|| misfit(format!("`{name}` is missing")))?;
-        if found.size() != tensor.size() {
-            return Err(misfit(format!(
-                "`{name}` has shape {:?}; expected {:?}",
-                found.size(),
-                tensor.size()
-            )));
-        }
+        let found = stored_as(stored, &name, &tensor.size(), path)?;
         guard(&device::name(device), || tch::no_grad(|| tensor.copy_(found)))?;
     }
     Ok(())
+}
+
+/// The file's tensor of that name and shape.
+fn stored_as<'a>(
+    stored: &'a Stored,
+    name: &str,
+    shape: &[i64],
+    path: &Path,
+) -> Result<&'a Tensor, ModelError> {
+    let misfit = |detail| ModelError::Weights { path: path.into(), detail };
+    let found = stored.tensors.get(name).ok_or_else(|| misfit(format!("`{name}` is missing")))?;
+    if found.size() == shape {
+        return Ok(found);
+    }
+    Err(misfit(format!("`{name}` has shape {:?}; expected {shape:?}", found.size())))
 }
 
 impl Model {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{self, Module as _, Path};
 
+use super::Shapes;
 use super::layers::{
     Conv, Judged, Net, Norm, NormLayer, Projection, Window, conv_transpose, conv_transpose_before,
     leaky_relu, norm,
@@ -67,6 +68,19 @@ pub(super) const fn levels(size: u32) -> u32 {
 /// Channels `level` doublings from the image's end.
 pub(super) fn channels(width: i64, level: u32) -> i64 {
     width * i64::from(1u32 << level.min(3))
+}
+
+impl GeneratorConfig {
+    /// Its large weights, for `inputs` numbers and images of `size`.
+    pub(super) fn large_weights(&self, inputs: i64, size: u32) -> Shapes {
+        let mut from = inputs;
+        let layer = |(i, level)| {
+            let to = channels(self.width, level);
+            let shape = vec![std::mem::replace(&mut from, to), to, 4, 4];
+            (format!("main.{}.weight", 3 * i), shape)
+        };
+        (0..levels(size)).rev().enumerate().map(layer).collect()
+    }
 }
 
 /// A built generator.

@@ -7,7 +7,7 @@ use tch::{Device, TchError, Tensor};
 use super::augment::{Augmentation, augment};
 use super::encoder::{self, Encoder};
 use super::layers::{Judged, Net};
-use super::{dcgan, mobile_resnet, patch, pixel, residual, resnet, unet};
+use super::{Shapes, dcgan, mobile_resnet, patch, pixel, residual, resnet, unet};
 use crate::data::condition::{Conditions, Known};
 use crate::recipe::{Arrow, Condition, Discriminator, DiscriminatorNet, GeneratorNet, Recipe, Space};
 
@@ -37,6 +37,22 @@ impl Encoding<'_> {
             Condition::Text { encoder, .. } => encoder::text(p, encoder, self.known.rows()),
         }
     }
+
+    /// The length of a vector.
+    const fn width(self) -> i64 {
+        match self.condition {
+            Condition::Label { width, .. } => *width,
+            Condition::Text { encoder, .. } => encoder.width(),
+        }
+    }
+
+    /// The encoder's large weights.
+    fn large_weights(self) -> Shapes {
+        match self.condition {
+            Condition::Label { width, .. } => vec![("weight".into(), vec![self.known.rows(), *width])],
+            Condition::Text { encoder, .. } => encoder.large_weights(self.known.rows()),
+        }
+    }
 }
 
 impl Network {
@@ -62,6 +78,21 @@ impl Network {
             }
         };
         Self { vars, encoder, module, per_image: norm.is_per_image() }
+    }
+
+    /// The large weights of such a generator, which is not built for that: what a file must hold to be worth the memory.
+    pub fn large_weights(net: &GeneratorNet, size: u32, encoding: Option<Encoding<'_>>) -> Shapes {
+        let inputs = |noise: i64| noise + encoding.map_or(0, Encoding::width);
+        let mut weights = match net {
+            GeneratorNet::Resnet(config) => config.large_weights(),
+            GeneratorNet::MobileResnet(config) => config.large_weights(),
+            GeneratorNet::Unet(config) => config.large_weights(),
+            GeneratorNet::Dcgan(config) => config.large_weights(inputs(config.noise), size),
+            GeneratorNet::Residual(config) => config.large_weights(inputs(config.noise), size),
+        };
+        let encoder = encoding.map(Encoding::large_weights).unwrap_or_default();
+        weights.extend(encoder.into_iter().map(|(name, shape)| (format!("encoder.{name}"), shape)));
+        weights
     }
 
     /// Builds a discriminator, likewise.
@@ -187,6 +218,17 @@ impl Graph {
         let mut graph = Self { generators: build_generators(recipe, conditions, 0), ..Self::empty() };
         graph.move_to(device);
         graph
+    }
+
+    /// The large weights of [`build_generators`](Self::build_generators) by full name, without building anything.
+    pub fn large_weights(recipe: &Recipe, conditions: &Conditions) -> Shapes {
+        let of = |(name, arrow): (&String, &Arrow)| {
+            let encoding = encoding(recipe, conditions, arrow.to);
+            let weights = Network::large_weights(&arrow.net, recipe.data.size, encoding);
+            let full = |(weight, shape)| (format!("generators.{name}.{weight}"), shape);
+            weights.into_iter().map(full).collect::<Vec<_>>()
+        };
+        recipe.generators.iter().flat_map(of).collect()
     }
 
     fn empty() -> Self {

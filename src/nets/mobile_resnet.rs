@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{self, Path};
 
+use super::Shapes;
 use super::layers::{
     Net, Norm, NormLayer, Window, conv, conv_transpose_before, conv_with_bias, norm, reflect,
 };
@@ -64,7 +65,7 @@ impl Config {
 
     /// Channels inside each residual block.
     pub fn inner(&self) -> Vec<i64> {
-        let at = |i: usize| width_at(self.inner.as_ref(), i).unwrap_or(4 * self.width);
+        let at = |i: usize| width_at(self.inner.as_ref(), i).unwrap_or(self.width.saturating_mul(4));
         (0..self.blocks).map(at).collect()
     }
 
@@ -72,6 +73,24 @@ impl Config {
     pub fn up(&self) -> [i64; 2] {
         let at = |i: usize| width_at(self.up.as_ref(), i).unwrap_or(self.width << (1 - i));
         [at(0), at(1)]
+    }
+
+    /// Its large weights.
+    pub(super) fn large_weights(&self) -> Shapes {
+        let (down, up) = (self.down(), self.up());
+        let after = 10 + self.blocks as i64;
+        let layer = |i: i64, shape: [i64; 4]| (format!("model.{i}.weight"), shape.to_vec());
+        let mix = |(i, inner): (i64, i64)| {
+            (format!("model.{i}.conv_block.1.conv.2.weight"), vec![inner, down[2], 1, 1])
+        };
+        let mut weights = vec![
+            layer(1, [down[0], 3, 7, 7]),
+            layer(4, [down[1], down[0], 3, 3]),
+            layer(7, [down[2], down[1], 3, 3]),
+        ];
+        weights.extend((10..).zip(self.inner()).map(mix));
+        weights.extend([layer(after, [down[2], up[0], 3, 3]), layer(after + 3, [up[0], up[1], 3, 3])]);
+        weights
     }
 }
 

@@ -21,5 +21,8 @@ use std::ops::RangeInclusive;
 pub use graph::{DiscriminatorNode, Encoding, GeneratorNode, Graph, Network};
 pub use layers::{Judged, Norm};
 
+/// Weights by name, each with its shape. What is called large holds at least a quarter of a network's numbers.
+pub type Shapes = Vec<(String, Vec<i64>)>;
+
 /// Widths that a layer of any network can have, in channels or numbers.
 pub const WIDTHS: RangeInclusive<i64> = 1..=1024;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{self, Module as _, Path};
 
+use super::Shapes;
 use super::dcgan::{channels, join, levels};
 use super::layers::{Conv, Judged, Linear, Net, Norm, NormLayer, Projection, Window, norm};
 use super::upsample::nearest;
@@ -83,6 +84,22 @@ impl Up {
         let ys = self.convs[0].forward(&nearest(&self.norms[0].forward(xs, train).relu()));
         let ys = self.convs[1].forward(&self.norms[1].forward(&ys, train).relu());
         ys + self.shortcut.forward(&nearest(xs))
+    }
+}
+
+impl GeneratorConfig {
+    /// Its large weights, for `inputs` numbers and images of `size`.
+    pub(super) fn large_weights(&self, inputs: i64, size: u32) -> Shapes {
+        let mut from = channels(self.width, levels(size) - 1);
+        let mut weights = vec![("head.weight".to_string(), vec![from * 16, inputs])];
+        for (i, level) in (0..levels(size)).rev().enumerate() {
+            let to = channels(self.width, level);
+            for (name, from) in [("conv1", from), ("conv2", to)] {
+                weights.push((format!("blocks.{i}.{name}.weight"), vec![to, from, 3, 3]));
+            }
+            from = to;
+        }
+        weights
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tch::nn::{self, Path};
 use tch::{TchError, Tensor};
 
+use super::Shapes;
 use super::blur::BlurDown;
 use super::layers::{Net, Norm, NormLayer, Window, conv, conv_with_bias, norm, reflect};
 use super::mirrored::Mirrored;
@@ -53,6 +54,26 @@ impl Default for Config {
             upsample: Upsample::Transpose,
             skip: false,
         }
+    }
+}
+
+impl Config {
+    /// Its large weights.
+    pub(super) fn large_weights(&self) -> Shapes {
+        let channels = self.width.saturating_mul(4);
+        let first = self.downsample.first_block();
+        let blocks = (first..).take(self.blocks.max(1));
+        let layer = |i: i64, layer: i64| {
+            (format!("model.{i}.conv_block.{layer}.weight"), vec![channels, channels, 3, 3])
+        };
+        let block = |i: i64| [layer(i, 1), layer(i, self.second())];
+        let head = ("model.1.weight".to_string(), vec![self.width, 3, 7, 7]);
+        std::iter::once(head).chain(blocks.flat_map(block)).collect()
+    }
+
+    /// The number of a block's second convolution: the padding is a layer of its own in the original, and so is the dropout.
+    const fn second(&self) -> i64 {
+        if self.dropout { 6 } else { 5 }
     }
 }
 
@@ -110,8 +131,6 @@ struct Block {
 impl Block {
     fn new(p: &Path, channels: i64, config: &Config) -> Self {
         let p = p / "conv_block";
-        // The padding is a layer of its own in the original, and so is the dropout before the second one.
-        let second = if config.dropout { 6 } else { 5 };
         let layer = |i: i64| {
             let window = Window { kernel: 3, stride: 1, padding: 0 };
             (
@@ -119,7 +138,7 @@ impl Block {
                 norm(&(&p / (i + 1)), config.norm, channels),
             )
         };
-        Self { first: layer(1), second: layer(second), dropout: config.dropout }
+        Self { first: layer(1), second: layer(config.second()), dropout: config.dropout }
     }
 
     fn forward(&self, xs: &Tensor, train: bool) -> Tensor {

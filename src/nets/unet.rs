@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{self, Path};
 
+use super::Shapes;
 use super::layers::{Net, Norm, NormLayer, Window, conv, conv_with_bias, leaky_relu, norm};
 use super::upsample::{Up, Upsample};
 
@@ -50,7 +51,19 @@ impl Config {
 
     /// Channels after `level` + 1 halvings.
     fn channels(&self, level: u32) -> i64 {
-        self.width * i64::from(1u32 << level.min(3))
+        self.width.saturating_mul(1 << level.min(3))
+    }
+
+    /// Its large weights.
+    pub(super) fn large_weights(&self) -> Shapes {
+        let mut weights = vec![("model.model.0.weight".to_string(), vec![self.width, 3, 4, 4])];
+        let mut path = "model.model.1.model".to_string();
+        for level in 1..self.downs {
+            let shape = vec![self.channels(level), self.channels(level - 1), 4, 4];
+            weights.push((format!("{path}.1.weight"), shape));
+            path.push_str(".3.model");
+        }
+        weights
     }
 }
 

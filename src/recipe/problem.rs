@@ -6,6 +6,7 @@ use std::sync::Arc;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use super::tree::{Place, Source};
+use crate::words::{plain, printable};
 
 /// Mistakes that are told, at most: who has more has no recipe.
 pub const MOST: usize = 100;
@@ -50,9 +51,10 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let title = Level::ERROR.no_name().primary_title(&self.message);
-        let hint = self.hint.as_ref().map(|hint| format!("hint: {hint}"));
+        // All of it can hold the text's own words.
+        let hint = self.hint.as_ref().map(|hint| format!("hint: {}", plain(hint)));
         let Some(place) = &self.place else {
-            f.write_str(&self.message)?;
+            f.write_str(&plain(&self.message))?;
             return hint.map_or(Ok(()), |hint| write!(f, "\n{hint}"));
         };
         let source = &place.source;
@@ -62,7 +64,8 @@ impl fmt::Display for Problem {
         let span = place.bytes.start - lines.start..place.bytes.end - lines.start;
         let snippet = Snippet::source(&source.text[lines]).path(path).line_start(place.line()).fold(true);
         let group = title.element(snippet.annotation(AnnotationKind::Primary.span(span)));
-        f.write_str(Renderer::plain().render(&[group]).trim_end())?;
+        // The renderer leaves some of what a terminal obeys, U+0085 among it.
+        f.write_str(printable(&Renderer::plain().render(&[group])).trim_end())?;
         hint.map_or(Ok(()), |hint| write!(f, "\n{hint}"))
     }
 }

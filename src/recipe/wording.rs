@@ -37,7 +37,7 @@ pub(super) fn likely<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
 
 /// `; did you mean …?` with the one of `known` that `given` is probably a misspelling of, or nothing.
 pub fn did_you_mean(given: &str, known: &[&str]) -> String {
-    likely(given, known).map_or_else(String::new, |best| format!("; did you mean `{best}`?"))
+    likely(given, known).map_or_else(String::new, |best| format!("; did you mean {}?", quoted([best], "")))
 }
 
 /// How to write in YAML what is a number or a truth value to a reader, such as `1_000`.

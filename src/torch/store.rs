@@ -9,6 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensors, View};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::atomic;
+use crate::words::plain;
 
 /// Bytes of a file's header, at most, as the format has it.
 const LONGEST_HEADER: u64 = 100_000_000;
@@ -168,7 +169,7 @@ fn save(path: &Path, data: &[u8]) -> Result<(), StoreError> {
 }
 
 fn no_format(path: &Path, error: &safetensors::SafeTensorError) -> StoreError {
-    StoreError::Format { path: path.into(), reason: error.to_string() }
+    StoreError::Format { path: path.into(), reason: plain(&error.to_string()) }
 }
 
 /// The bytes of such a file, which is called `path` in messages.
@@ -200,7 +201,7 @@ pub fn read(path: &Path) -> Result<Stored, StoreError> {
     for (name, view) in file.tensors() {
         let kind = kind(view.dtype()).ok_or_else(|| StoreError::Kind {
             path: path.into(),
-            name: name.clone(),
+            name: plain(&name),
             found: format!("{:?}", view.dtype()),
         })?;
         let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();

@@ -202,6 +202,7 @@ impl Record {
             device: name.clone(),
             data: data.collect(),
             program: crate::PROGRAM.into(),
+            imported_from: Vec::new(),
         };
         let notes = model::Notes::at(&self.run.model());
         let about =

@@ -15,6 +15,7 @@ use crate::data::noise::noise;
 use crate::nets::{GeneratorNode, Graph};
 use crate::random::Purpose;
 use crate::recipe::{Recipe, Space};
+use crate::words::plain;
 
 /// What every grid of a run shows.
 #[derive(Debug)]
@@ -66,7 +67,7 @@ fn in_words(
 ) -> Vec<String> {
     let count = fixed.values().map(Vec::len).max().unwrap_or(0);
     let one = |side: &Conditioned, row: Option<&Vec<i64>>| {
-        row.map(|row| side.known.in_words(row).replace(char::is_control, " ")).unwrap_or_default()
+        row.map(|row| plain(&side.known.in_words(row))).unwrap_or_default()
     };
     let row = |i: usize| {
         conditioned.iter().map(|(space, side)| one(side, fixed[space].get(i))).collect::<Vec<_>>().join("\t")

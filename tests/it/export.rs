@@ -7,121 +7,23 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
-use translate::data::condition::{Conditions, Known, Vocabulary};
+use translate::data::condition::Known;
 use translate::model::export::{Check, Checked, Format, export};
 use translate::model::import::{Request, import};
-use translate::model::{About, Domains, Model, Notes, open, save};
-use translate::nets::Graph;
-use translate::recipe::{Space, resolve};
+use translate::model::{Model, open};
+use translate::recipe::Space;
 
 use crate::bad_input::refused;
-use crate::model::about;
+use crate::generators::{captioned, models, translator, translators, write};
 use crate::python;
 
 /// Of outputs in [-1, 1].
 const TOLERANCE: f64 = 1e-4;
 
-/// Every network that reads images, with every option that changes what it computes.
-fn translators() -> Vec<(&'static str, Value)> {
-    let resnet = |more: Value| net(json!({ "kind": "resnet", "width": 8, "blocks": 2 }), &more);
-    let unet = |more: Value| net(json!({ "kind": "unet", "width": 8, "downs": 5 }), &more);
-    vec![
-        ("resnet", resnet(json!({}))),
-        ("resnet_batch_dropout", resnet(json!({ "norm": "batch", "dropout": true }))),
-        ("resnet_untracked", resnet(json!({ "norm": "batch-untracked" }))),
-        ("resnet_none", resnet(json!({ "norm": "none" }))),
-        ("resnet_resize_skip", resnet(json!({ "upsample": "resize", "skip": true }))),
-        ("resnet_blur", resnet(json!({ "upsample": "blur", "downsample": "blur" }))),
-        ("unet", unet(json!({}))),
-        ("unet_instance_dropout", unet(json!({ "downs": 6, "norm": "instance", "dropout": true }))),
-        ("unet_untracked_resize", unet(json!({ "norm": "batch-untracked", "upsample": "resize" }))),
-        ("unet_none_blur", unet(json!({ "downs": 3, "norm": "none", "upsample": "blur" }))),
-        ("mobile", json!({ "kind": "mobile-resnet", "width": 8, "blocks": 3 })),
-        ("mobile_uneven", json!({ "kind": "mobile-resnet", "width": 6, "blocks": 2, "up": [10, 7] })),
-    ]
-}
-
-/// Those that draw from noise, each with and without classes.
-fn samplers() -> Vec<(&'static str, Value, bool)> {
-    let mut all = Vec::new();
-    for classes in [false, true] {
-        all.push(("dcgan", json!({ "kind": "dcgan", "noise": 12, "width": 8 }), classes));
-        all.push(("residual", json!({ "kind": "residual", "noise": 12, "width": 8 }), classes));
-        all.push((
-            "dcgan_instance",
-            json!({ "kind": "dcgan", "noise": 12, "width": 8, "norm": "instance" }),
-            classes,
-        ));
-        all.push((
-            "residual_none",
-            json!({ "kind": "residual", "noise": 12, "width": 8, "norm": "none" }),
-            classes,
-        ));
-    }
-    all
-}
-
-fn net(mut base: Value, more: &Value) -> Value {
-    base.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    base
-}
-
-/// Weights that keep the signals near unit size, so that no difference is lost in tanh, and statistics of any size.
-fn randomise(graph: &Graph) {
-    tch::manual_seed(3);
-    tch::no_grad(|| {
-        for (name, mut tensor) in graph.tensors() {
-            let size = tensor.size();
-            let like = Tensor::randn(&size, (Kind::Float, Device::Cpu));
-            let last = name.rsplit('.').next().unwrap();
-            tensor.copy_(&match (last, size.len()) {
-                ("filt", _) => continue,
-                ("running_var", _) => like.square() + 0.5,
-                ("weight", 1) => like * 0.2 + 1,
-                ("weight", dims) if dims > 1 => {
-                    like * (1.5 / size[1..].iter().product::<i64>() as f64).sqrt()
-                }
-                _ => like * 0.2,
-            });
-        }
-    });
-}
-
-/// A model of one generator to `y`: from `x`, or from noise.
-fn model(recipe: &str, net: &Value, sets: &[&str], conditions: Conditions) -> Model {
-    let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
-    let mut recipe = resolve(recipe, &sets).unwrap();
-    for arrow in recipe.generators.values_mut() {
-        arrow.net = serde_json::from_value(net.clone()).unwrap();
-    }
-    let graph = Graph::build_generators(&recipe, &conditions, Device::Cpu);
-    randomise(&graph);
-    let names = [(Space::X, "photos".to_string()), (Space::Y, "anime".to_string())];
-    let domains: Domains = names.into_iter().filter(|(space, _)| recipe.spaces().contains(space)).collect();
-    let training = about(Domains::new(), Conditions::new()).training;
-    Model { recipe, domains, conditions, training, graph }
-}
-
-fn translator(net: &Value) -> Model {
-    model("cyclegan", net, &[], Conditions::new())
-}
-
-fn sampler(net: &Value, classes: bool) -> Model {
-    let size = "data.size=16";
-    if !classes {
-        return model("dcgan-tiny", net, &[size], Conditions::new());
-    }
-    let known = Known::Classes(["cat", "dog", "owl"].map(String::from).to_vec());
-    model("cgan-tiny", net, &[size], Conditions::from([(Space::X, known)]))
-}
-
-/// Every model with its name, those from noise behind.
-fn models() -> Vec<(String, Model)> {
-    let translators = translators().into_iter().map(|(name, net)| (name.to_string(), translator(&net)));
-    let samplers = samplers().into_iter().map(|(name, net, classes)| {
-        (format!("{name}{}", if classes { "_classes" } else { "" }), sampler(&net, classes))
-    });
-    translators.chain(samplers).collect()
+/// Every model, those that read captions behind.
+fn traceable() -> Vec<(String, Model)> {
+    let captioned = captioned().into_iter().map(|(name, model)| (name.to_string(), model));
+    models().into_iter().chain(captioned).collect()
 }
 
 /// Exports the model and gives the largest difference that the check found.
@@ -136,7 +38,7 @@ fn difference(name: &str, model: &Model, format: Format, file: &Path) -> f64 {
 #[test]
 fn every_generator_as_torchscript_computes_the_same_on_three_shapes() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, model) in models() {
+    for (name, model) in traceable() {
         let file = folder.path().join(format!("{name}.pt"));
         let difference = difference(&name, &model, Format::TorchScript, &file);
         println!("{name}: {difference:.1e}");
@@ -147,7 +49,7 @@ fn every_generator_as_torchscript_computes_the_same_on_three_shapes() {
 #[test]
 fn every_generator_s_weights_are_read_back_from_safetensors() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, model) in models() {
+    for (name, model) in traceable() {
         let file = folder.path().join("a.safetensors");
         let difference = difference(&name, &model, Format::Safetensors, &file);
         assert!(difference < f64::EPSILON, "{name}: {difference:e}");
@@ -272,19 +174,68 @@ fn export_onnx(model: &Path, output: &Path, path: &OsStr, more: &[&str]) -> std:
     command.arg(model).args(more).output().unwrap()
 }
 
-/// Inputs of three shapes for a model, the first of which has one that is not square.
+/// Inputs of three shapes for a model: one that is not square, one that is, and sides that are no power of two.
 fn inputs(model: &Model) -> Vec<Vec<(&'static str, Tensor)>> {
     let float = (Kind::Float, Device::Cpu);
     if let Some(noise) = model.recipe.noise() {
-        let label = |batch| ("label", Tensor::randint(3, [batch], (Kind::Int64, Device::Cpu)));
+        let known = model.conditions.values().next();
         let input = |batch| {
             let noise = ("noise", Tensor::randn([batch, noise], float));
-            std::iter::once(noise).chain((!model.conditions.is_empty()).then(|| label(batch))).collect()
+            std::iter::once(noise).chain(known.map(|known| condition(known, batch))).collect()
         };
         return [1, 3, 7].map(input).into();
     }
+    let stride = i64::from(model.recipe.generators[0].net.stride());
+    let odd = (33 / stride + 1) | 1;
     let image = |shape| vec![("image", Tensor::rand(shape, float) * 2 - 1)];
-    [[1i64, 3, 64, 192], [3, 3, 64, 64], [2, 3, 128, 64]].map(image).into()
+    [[1, 3, 64, 192], [3, 3, 64, 64], [2, 3, odd * stride, (odd + 2) * stride]].map(image).into()
+}
+
+/// Classes, or captions of different lengths.
+fn condition(known: &Known, batch: i64) -> (&'static str, Tensor) {
+    match known {
+        Known::Classes(_) => ("label", Tensor::randint(known.rows(), [batch], (Kind::Int64, Device::Cpu))),
+        Known::Words(vocabulary) => {
+            let texts = ["a red car", "tree", "a blue car by a tree"].iter().cycle().take(batch as usize);
+            ("tokens", known.tensor(&texts.map(|text| vocabulary.tokens(text)).collect::<Vec<_>>()))
+        }
+    }
+}
+
+/// Writes inputs and what the model makes of them, as `<name>.<i>.npz`.
+fn write_answers(model: &Model, folder: &Path, name: &str) {
+    let net = &model.graph.generators[0].net;
+    for (i, mut arrays) in inputs(model).into_iter().enumerate() {
+        let condition = arrays.get(1).map(|(_, condition)| condition);
+        let answer = tch::no_grad(|| net.forward_given(&arrays[0].1, condition, false));
+        arrays.push(("answer", answer));
+        Tensor::write_npz(&arrays, folder.join(format!("{name}.{i}.npz"))).unwrap();
+    }
+}
+
+/// What a script measured of `count` exports in the folder.
+fn measured(python: &Path, script: &str, folder: &Path, count: usize) -> HashMap<String, f64> {
+    let said = python::run(python, script, folder).unwrap();
+    let differences: HashMap<String, f64> = serde_json::from_str(&said).unwrap();
+    assert_eq!(differences.len(), count);
+    for (name, difference) in &differences {
+        assert!(*difference < TOLERANCE, "{name}: {difference:e}");
+    }
+    differences
+}
+
+/// In `PyTorch`, without a line of this program or of the networks' code.
+#[test]
+fn pytorch_computes_what_the_model_computes() {
+    let Some(python) = python::interpreter() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let models = traceable();
+    for (name, model) in &models {
+        let file = folder.path().join(format!("{name}.pt"));
+        export(&model.subject(None).unwrap(), Format::TorchScript, &file, Check::Never).unwrap();
+        write_answers(model, folder.path(), name);
+    }
+    println!("{:?}", measured(&python, "exported_torchscript.py", folder.path(), models.len()));
 }
 
 /// Every network that can be traced, on shapes of the test's own beside those that the program's check takes.
@@ -295,15 +246,7 @@ fn onnxruntime_computes_what_the_model_computes() {
     let mut count = 0;
     for (name, model) in models() {
         let file = |kind: &str| folder.path().join(format!("{name}.{kind}"));
-        let Model { recipe, domains, conditions, training, graph } = &model;
-        let (domains, conditions, training) = (domains.clone(), conditions.clone(), training.clone());
-        save(
-            &file("safetensors"),
-            graph,
-            recipe,
-            &About { domains, conditions, training, notes: Notes::default() },
-        )
-        .unwrap();
+        write(&model, &file("safetensors"));
         let ended = export_onnx(&file("safetensors"), &file("onnx"), &path, &["--check"]);
         let said = String::from_utf8(ended.stdout).unwrap();
         assert!(ended.status.success(), "{name}: {}", String::from_utf8_lossy(&ended.stderr));
@@ -316,22 +259,10 @@ fn onnxruntime_computes_what_the_model_computes() {
             "photos to anime: RGB in [-1, 1], height and width are multiples of "
         }));
         let saved = open(&file("safetensors"), Device::Cpu).unwrap();
-        let net = &saved.graph.generators[0].net;
-        for (i, mut arrays) in inputs(&model).into_iter().enumerate() {
-            let condition = arrays.get(1).map(|(_, label)| label);
-            let answer = tch::no_grad(|| net.forward_given(&arrays[0].1, condition, false));
-            arrays.push(("answer", answer));
-            Tensor::write_npz(&arrays, file(&format!("{i}.npz"))).unwrap();
-        }
+        write_answers(&saved, folder.path(), &name);
         count += 1;
     }
-    let said = python::run(&python, "exported_onnx.py", folder.path()).unwrap();
-    let differences: HashMap<String, f64> = serde_json::from_str(&said).unwrap();
-    println!("{differences:?}");
-    assert_eq!(differences.len(), count);
-    for (name, difference) in differences {
-        assert!(difference < TOLERANCE, "{name}: {difference:e}");
-    }
+    println!("{:?}", measured(&python, "exported_onnx.py", folder.path(), count));
 }
 
 #[test]
@@ -380,17 +311,45 @@ fn arguments_that_make_no_file_are_refused() {
 }
 
 #[test]
-fn a_generator_that_reads_captions_is_refused_where_it_would_be_traced() {
+fn a_generator_that_reads_captions_is_refused_as_onnx_and_told_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    let known = Known::Words(Vocabulary::new(["a red car", "a blue car"].into_iter()));
-    let net = json!({ "kind": "dcgan", "noise": 12, "width": 8 });
-    let model = model("text-gan-tiny", &net, &["data.size=16"], Conditions::from([(Space::X, known)]));
-    let subject = model.subject(None).unwrap();
-    let error = export(&subject, Format::TorchScript, &folder.path().join("a.pt"), Check::Always)
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("`torchscript` cannot hold a generator that reads captions"), "{error}");
-    assert!(error.contains("\nhint: "), "{error}");
+    let file = folder.path().join("a.onnx");
+    for (_, model) in captioned() {
+        let subject = model.subject(None).unwrap();
+        let error = export(&subject, Format::Onnx, &file, Check::Always).unwrap_err().to_string();
+        assert!(
+            error.starts_with("`--format onnx` cannot hold a generator that reads captions: "),
+            "{error}"
+        );
+        assert!(error.contains("\nhint: `--format torchscript` holds it") && !file.exists(), "{error}");
+    }
+}
+
+/// The numbers of words are where the command says.
+#[test]
+fn a_generator_that_reads_captions_is_exported_with_what_its_tokens_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let (_, model) = captioned().swap_remove(0);
+    write(&model, &root.join("m.safetensors"));
+    let translate = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_translate"));
+        String::from_utf8(command.current_dir(root).args(args).output().unwrap().stdout).unwrap()
+    };
+    let said =
+        translate(&["model", "export", "m.safetensors", "--format", "torchscript", "-o", "m.pt", "--check"]);
+    assert!(
+        said.contains("\n`tokens` is [batch, 6], int64: of each word its place, from 1, in the `conditions`"),
+        "{said}"
+    );
+    assert!(said.contains("\nchecked: ") && root.join("m.pt").exists(), "{said}");
+    let card: Value =
+        serde_json::from_str(&translate(&["model", "show", "m.safetensors", "--json"])).unwrap();
+    let words: Vec<&str> =
+        card["conditions"]["photos"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    let Known::Words(vocabulary) = &model.conditions[&Space::X] else { panic!() };
+    let place = |word: &str| 1 + words.iter().position(|known| *known == word).unwrap() as i64;
+    assert_eq!(vocabulary.tokens("a blue car")[..4], [place("a"), place("blue"), place("car"), 0]);
 }
 
 #[test]
@@ -406,7 +365,7 @@ fn what_was_exported_is_told() {
     assert!(ended.status.success() && ended.stderr.is_empty(), "{said}");
     let expected = format!(
         "anime to photos: RGB in [-1, 1], height and width are multiples of 4 from 8\n\
-         checked: its outputs on random inputs of 3 shapes differ from the model's by at most 0.0e0\n\
+         checked: its outputs on random inputs of 3 shapes differ from the model's by at most 0\n\
          exported as torchscript into `{}`\n",
         output.display()
     );

@@ -109,7 +109,8 @@ fn damaged(texts: &[String], rng: &mut ChaCha8Rng) -> String {
     text
 }
 
-fn damage(text: &str, texts: &[String], rng: &mut ChaCha8Rng) -> String {
+/// One damage, for which pieces may be taken from `texts`.
+pub fn damage(text: &str, texts: &[String], rng: &mut ChaCha8Rng) -> String {
     let (a, b) = (cut(text, rng), cut(text, rng));
     let (from, to) = (a.min(b), a.max(b));
     let short = floor(text, from + rng.random_range(0..12)).max(from);

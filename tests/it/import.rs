@@ -109,7 +109,21 @@ fn a_model_of_two_checkpoints_translates_both_ways() {
     assert_eq!(model.recipe.generators.len(), 2);
     assert_eq!((model.recipe.loss.cycle, model.recipe.loss.identity), (10.0, 0.5));
     assert_eq!(model.domains.values().collect::<Vec<_>>(), ["photo", "anime"]);
-    assert_eq!((model.training.images, model.training.of_images), (0, 0));
+    assert!(model.training.was_elsewhere());
+    let show = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_translate"));
+        String::from_utf8(command.args(["model", "show"]).arg(&output).args(more).output().unwrap().stdout)
+            .unwrap()
+    };
+    let table = show(&[]);
+    assert!(table.contains("\nimported from     `resnet_6.zip.pth` and `mobile.legacy.pth`\n"), "{table}");
+    assert!(
+        !table.contains("training") && !table.contains("minutes") && !table.contains("trained"),
+        "{table}"
+    );
+    let card: serde_json::Value = serde_json::from_str(&show(&["--json"])).unwrap();
+    assert_eq!(card["imported_from"], serde_json::json!(["resnet_6.zip.pth", "mobile.legacy.pth"]));
+    assert!(card.get("training").is_none(), "{card}");
     for (case, to) in [("resnet_6", "anime"), ("mobile", "photo")] {
         let arrays = python::arrays(&folder.join(format!("{case}.npz")));
         let (_, height, width, _) = arrays["x"].size4().unwrap();

@@ -49,6 +49,7 @@ pub fn about(domains: Domains, conditions: Conditions) -> About {
         device: "cpu".into(),
         data: [].into(),
         program: "a test".into(),
+        imported_from: Vec::new(),
     };
     About { domains, conditions, training, notes: translate::model::Notes::default() }
 }

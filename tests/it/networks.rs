@@ -11,6 +11,7 @@ use translate::data::condition::{Conditions, Known};
 use translate::nets::{Encoding, Graph, Network, Norm, patch, resnet, unet};
 use translate::recipe::{Condition, Discriminator, DiscriminatorNet, GeneratorNet, resolve};
 
+use crate::generators::{captioned, models};
 use crate::python;
 
 const OUTPUT_TOLERANCE: f64 = 1e-5;
@@ -288,5 +289,21 @@ fn receptive_fields_are_the_published_ones() {
         ys.get(0).get(0).get(middle).get(middle).backward();
         let reached = xs.grad().abs().sum_dim_intlist([0i64, 1, 2].as_slice(), false, Kind::Float).gt(0.0);
         assert_eq!(reached.sum(Kind::Int64).int64_value(&[]), expected, "{layers} layers");
+    }
+}
+
+/// A model file is compared with these before its network is built, so a network that asks for more must show in them.
+#[test]
+fn large_weights_are_those_of_the_built_network_and_most_of_it() {
+    let captioned = captioned().into_iter().map(|(name, model)| (name.to_string(), model));
+    for (name, model) in models().into_iter().chain(captioned) {
+        let built: HashMap<_, _> = model.graph.tensors().into_iter().collect();
+        let large = Graph::large_weights(&model.recipe, &model.conditions);
+        for (weight, shape) in &large {
+            assert_eq!(built.get(weight).map(Tensor::size).as_ref(), Some(shape), "{name}: {weight}");
+        }
+        let part: i64 = large.iter().map(|(_, shape)| shape.iter().product::<i64>()).sum();
+        let all: i64 = built.values().map(|tensor| tensor.numel() as i64).sum();
+        assert!(4 * part >= all, "{name}: {part} of {all}");
     }
 }

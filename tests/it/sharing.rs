@@ -6,6 +6,8 @@ use std::process::Command;
 
 use translate::data::portraits::{Options, write_dataset};
 
+use crate::bad_input::refused;
+
 /// Runs the program in a folder; stdout, where it succeeds.
 fn translate(root: &Path, args: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_translate"))
@@ -99,4 +101,118 @@ fn a_model_file_alone_applies_and_keeps_what_its_owner_wrote() {
     let card: serde_json::Value =
         serde_json::from_str(&translate(root, &["model", "show", "run", "--json"])).unwrap();
     assert_eq!((&card["licence"], &card["training"]["images"]), (&"CC0-1.0".into(), &16.into()));
+}
+
+/// A model file of which one text of the metadata is `change`d and nothing else.
+fn with(from: &Path, to: &Path, key: &str, change: impl Fn(&str) -> String) {
+    let bytes = std::fs::read(from).unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let mut metadata = header.metadata().clone().unwrap();
+    let changed = change(&metadata[key]);
+    assert_ne!(metadata.insert(key.into(), changed.clone()), Some(changed));
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    std::fs::write(to, safetensors::serialize(file.tensors(), Some(metadata)).unwrap()).unwrap();
+}
+
+/// At the largest widths and depths that a recipe can have, the networks would take gigabytes.
+#[test]
+fn a_recipe_that_asks_for_more_than_its_file_holds_is_refused_before_anything_is_built() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    crate::model::write_model(&root.join("small.safetensors"));
+    for (name, model) in crate::generators::captioned() {
+        crate::generators::write(&model, &root.join(format!("{name}.safetensors")));
+    }
+    for (file, fields, part) in [
+        ("small", &[("width: 24", "width: 100000")][..], "net.width` is `100000`; expected 1 to 1024"),
+        (
+            "small",
+            &[("width: 24", "width: 1024"), ("blocks: 4", "blocks: 64")],
+            "`generators.x_to_y.model.1.weight` has shape [24, 3, 7, 7]; expected [1024, 3, 7, 7]",
+        ),
+        (
+            "small",
+            &[("blocks: 4", "blocks: 64")],
+            "`generators.x_to_y.model.14.conv_block.1.weight` is missing",
+        ),
+        (
+            "gru",
+            &[("noise: 12", "noise: 4096")],
+            "`generators.z_to_x.main.0.weight` has shape [20, 16, 4, 4]; expected [4104, 16, 4, 4]",
+        ),
+        (
+            "gru",
+            &[("words: 6", "words: 1024")],
+            "`generators.z_to_x.encoder.embedding.weight` has shape [7, 6]; expected [7, 1024]",
+        ),
+        (
+            "transformer",
+            &[("layers: 1", "layers: 16")],
+            "`generators.z_to_x.encoder.layers.1.self_attn.in_proj_weight` is missing",
+        ),
+    ] {
+        let change = |text: &str| fields.iter().fold(text.into(), |text: String, (a, b)| text.replace(a, b));
+        with(&root.join(format!("{file}.safetensors")), &root.join("m.safetensors"), "recipe", change);
+        let start = std::time::Instant::now();
+        refused(root, &["model", "show", "@m.safetensors"], &["`m.safetensors` ", part, "\nhint: "]);
+        let took = start.elapsed();
+        assert!(took < std::time::Duration::from_secs(1), "{part}: {took:?}");
+    }
+}
+
+/// What moves a cursor, begins a line or turns the order of writing around is a stranger's to write and not to do.
+#[test]
+fn what_a_stranger_wrote_into_a_model_is_shown_and_not_obeyed() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let file = |name: &str| root.join(format!("{name}.safetensors"));
+    crate::model::write_model(&file("plain"));
+    let odd = "\u{1b}[2Jx\u{9b}A\u{202e}\nlicence  CC0\r";
+    with(&file("plain"), &file("a"), "domains", |_| {
+        serde_json::json!({ "x": odd, "y": "anime" }).to_string()
+    });
+    with(&file("a"), &file("b"), "notes", |_| serde_json::json!({ "note": odd }).to_string());
+    with(&file("b"), &file("m"), "recipe", |text| text.replace("about: Un", "about: \"a\\n\\e[2Jb\" #"));
+    let is_obeyed = |c: char| c != '\n' && c.is_control() || c == '\u{202e}';
+    let shown = translate(root, &["model", "show", "m.safetensors"]);
+    assert!(!shown.contains(is_obeyed), "{shown:?}");
+    let rows = ["about ", "generator x_to_y ", "licence ", "note "].map(|row| {
+        let mut lines = shown.lines().filter(|line| line.starts_with(row));
+        let line = lines.next().unwrap_or_else(|| panic!("{row}: {shown}"));
+        assert!(lines.next().is_none(), "{row}: {shown}");
+        line.split_once("  ").unwrap().1.trim()
+    });
+    let plain = "[2Jx A  licence  CC0";
+    assert_eq!(rows[0], "a  [2Jb");
+    assert!(rows[1].starts_with(&format!("{plain}  to anime, resnet, ")), "{shown}");
+    assert_eq!(&rows[2..], ["not told", plain]);
+    let json = translate(root, &["model", "show", "m.safetensors", "--json"]);
+    assert!(!json.contains(is_obeyed), "{json:?}");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["note"], odd);
+    let apply = ["apply", "@m.safetensors", "@", "-o", "@out", "--to", "animes"];
+    let text = refused(root, &apply, &["makes no `animes`; it translates to ", "[2Jx A  licence", "`anime`"]);
+    assert!(!text.contains(is_obeyed), "{text:?}");
+    // The recipe's own lines are drawn, too.
+    with(&file("a"), &file("m"), "recipe", |text| text.replacen("norm:", "n\u{85}\u{9b}orm:", 1));
+    let text =
+        refused(root, &["model", "show", "@m.safetensors"], &["unknown field `n  orm`", "n  orm: inst"]);
+    assert!(!text.contains(is_obeyed), "{text:?}");
+    let error = translate::model::open(&file("m"), tch::Device::Cpu).unwrap_err().to_string();
+    assert!(!error.contains(is_obeyed), "{error:?}");
+    with(&file("a"), &file("m"), "domains", |_| format!("[{:?}]", "\u{1b}[2J"));
+    let text = refused(root, &["model", "show", "@m.safetensors"], &["no valid `domains`"]);
+    assert!(!text.contains(is_obeyed), "{text:?}");
+}
+
+/// Nothing could be drawn by it, whatever is asked for.
+#[test]
+fn a_model_without_a_class_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let net = serde_json::json!({ "kind": "dcgan", "noise": 3, "width": 2 });
+    crate::generators::write(&crate::generators::sampler(&net, true), &root.join("a.safetensors"));
+    let none = |text: &str| text.replace(r#"["cat","dog","owl"]"#, "[]");
+    with(&root.join("a.safetensors"), &root.join("b.safetensors"), "conditions", none);
+    let sample = ["sample", "@b.safetensors", "-o", "@out"];
+    refused(root, &sample, &["no valid `conditions`: nothing for `x`", "\nhint: "]);
 }

@@ -1,15 +1,15 @@
-"""Runs exported ONNX files with onnxruntime: `exported_onnx.py FOLDER`. Beside each `FOLDER/<case>.onnx`, which must pass
-ONNX's own checker, lie `<case>.<i>.npz` with the inputs by name and this program's `answer`. Prints the largest difference
-of each case as JSON.
+"""Runs exported ONNX files, which must pass ONNX's own checker, with onnxruntime: `exported_onnx.py FOLDER`. Prints the
+largest difference of each case (see `exported_cases.py`) as JSON.
 """
 
 import json
 import sys
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnxruntime
+
+from exported_cases import difference, differences
 
 
 def is_named(value, fixed):
@@ -29,20 +29,11 @@ def check(path):
     onnx.shape_inference.infer_shapes(model, strict_mode=True)
 
 
-def difference(path):
+def run(path):
     check(path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    largest = 0.0
-    cases = sorted(path.parent.glob(f"{path.stem}.*.npz"))
-    assert len(cases) == 3, path
-    for case in cases:
-        arrays = dict(np.load(case))
-        expected = arrays.pop("answer")
-        (answer,) = session.run(None, arrays)
-        assert answer.shape == expected.shape, case
-        largest = max(largest, float(np.abs(answer - expected).max()))
-    return largest
+    return difference(path, lambda arrays: session.run(None, arrays)[0])
 
 
 if __name__ == "__main__":
-    print(json.dumps({path.stem: difference(path) for path in sorted(Path(sys.argv[1]).glob("*.onnx"))}))
+    print(json.dumps(differences(Path(sys.argv[1]), "onnx", run)))

@@ -12,13 +12,10 @@ use crate::torch::store::StoreError;
 pub enum ExportError {
     /// A network that is told captions.
     #[error(
-        "`{format}` cannot hold a generator that reads captions: a traced network takes captions of one length and \
-         vocabulary only\nhint: `--format safetensors` holds its weights"
+        "`--format onnx` cannot hold a generator that reads captions: the operators that read them are not translated; \
+         expected one of images or classes\nhint: `--format torchscript` holds it, `--format safetensors` its weights"
     )]
-    Captions {
-        /// The format.
-        format: &'static str,
-    },
+    Captions,
     /// A network that the reference does not have.
     #[error(
         "`--format pth` is for the PyTorch CycleGAN, which has no generator with `{field}: {value}`: {expected}\nhint: \

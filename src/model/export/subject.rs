@@ -96,7 +96,7 @@ impl<'m> Subject<'m> {
     /// `[batch, width]`; and where it has a condition `label` `[batch]` or `tokens` `[batch, length]`, int64.
     pub(super) fn inputs(&self) -> Vec<Vec<(String, Tensor)>> {
         let float = (Kind::Float, Device::Cpu);
-        let input = |shape: &Vec<i64>| {
+        let input = |(i, shape): (usize, &Vec<i64>)| {
             let batch = shape[0];
             let mut all = vec![if self.from().is_some() {
                 ("image".to_string(), Tensor::rand(shape, float) * 2 - 1)
@@ -111,14 +111,16 @@ impl<'m> Subject<'m> {
                 }
                 Some(known @ Known::Words(vocabulary)) => {
                     let length = vocabulary.length() as i64;
-                    // Number 0 is padding.
-                    all.push(("tokens".into(), Tensor::randint_low(1, known.rows(), [batch, length], int)));
+                    // Number 0 is padding, of which there is more in each input.
+                    let words = Tensor::arange(length, int).lt(length - i as i64);
+                    let tokens = Tensor::randint_low(1, known.rows(), [batch, length], int) * words;
+                    all.push(("tokens".into(), tokens));
                 }
             }
             all
         };
         tch::manual_seed(0);
-        self.shapes().iter().map(input).collect()
+        self.shapes().iter().enumerate().map(input).collect()
     }
 }
 

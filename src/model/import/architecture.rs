@@ -6,21 +6,13 @@ use crate::nets::resnet::Downsample;
 use crate::nets::upsample::Upsample;
 use crate::nets::{Norm, mobile_resnet, resnet, unet};
 use crate::recipe::GeneratorNet;
+use crate::words::plain;
 
 /// Tensors that are named where none is known.
 const NAMED: usize = 3;
 
-/// What a checkpoint seems to be.
-#[derive(Debug)]
-pub(super) struct Proposal {
-    /// The network.
-    pub net: GeneratorNet,
-    /// Names and shapes of its large weights: those that the network must have in the file to be worth building.
-    pub weights: Vec<(String, Vec<i64>)>,
-}
-
 /// Tells the architecture by the first convolution, the widths by its shape and those after it.
-pub(super) fn recognise(checkpoint: &Checkpoint) -> Result<Proposal, ImportError> {
+pub(super) fn recognise(checkpoint: &Checkpoint) -> Result<GeneratorNet, ImportError> {
     let is_conv = |name: &str| checkpoint.shape(name).is_some_and(|shape| shape.len() == 4);
     if is_conv("model.model.0.weight") {
         return Ok(unet(checkpoint));
@@ -51,7 +43,7 @@ fn first_tensors(checkpoint: &Checkpoint) -> String {
     let mut named: Vec<String> = checkpoint
         .names()
         .take(NAMED)
-        .map(|name| format!("`{name}` {:?}", checkpoint.shape(name).unwrap_or_default()))
+        .map(|name| format!("`{}` {:?}", plain(name), checkpoint.shape(name).unwrap_or_default()))
         .collect();
     if named.is_empty() {
         return "it has no tensors".into();
@@ -107,7 +99,7 @@ fn norm(checkpoint: &Checkpoint, before: &str, at: &str) -> Norm {
     }
 }
 
-fn resnet(checkpoint: &Checkpoint) -> Proposal {
+fn resnet(checkpoint: &Checkpoint) -> GeneratorNet {
     let downsample = if checkpoint.has("model.7.filt") { Downsample::Blur } else { Downsample::Stride };
     let first = downsample.first_block();
     let blocks = count_from(checkpoint, first, "conv_block.1.weight");
@@ -116,27 +108,18 @@ fn resnet(checkpoint: &Checkpoint) -> Proposal {
         if checkpoint.has(&format!("model.{after}.filt")) { Upsample::Blur } else { Upsample::Transpose };
     // Dropout is a layer, by which the number of the second convolution grows.
     let dropout = !checkpoint.has(&format!("model.{first}.conv_block.5.weight"));
-    let second = if dropout { 6 } else { 5 };
-    let width = first_of(checkpoint, "model.1.weight");
-    let middle = vec![4 * width, 4 * width, 3, 3];
-    let block =
-        |i: i64| [1, second].map(|layer| (format!("model.{i}.conv_block.{layer}.weight"), middle.clone()));
-    let weights = std::iter::once(("model.1.weight".to_string(), vec![width, 3, 7, 7]));
-    Proposal {
-        weights: weights.chain((first..after.max(first + 1)).flat_map(block)).collect(),
-        net: GeneratorNet::Resnet(resnet::Config {
-            width,
-            blocks,
-            norm: norm(checkpoint, "model.1", "model.2"),
-            dropout,
-            downsample,
-            upsample,
-            skip: false,
-        }),
-    }
+    GeneratorNet::Resnet(resnet::Config {
+        width: first_of(checkpoint, "model.1.weight"),
+        blocks,
+        norm: norm(checkpoint, "model.1", "model.2"),
+        dropout,
+        downsample,
+        upsample,
+        skip: false,
+    })
 }
 
-fn mobile(checkpoint: &Checkpoint) -> Proposal {
+fn mobile(checkpoint: &Checkpoint) -> GeneratorNet {
     let first = 10;
     let blocks = count_from(checkpoint, first, "conv_block.1.conv.0.weight");
     let after = first + blocks as i64;
@@ -146,28 +129,14 @@ fn mobile(checkpoint: &Checkpoint) -> Proposal {
         .collect();
     let [up_1, up_2] = [after, after + 3].map(|i| format!("model.{i}.weight"));
     let up = [&up_1, &up_2].map(|name| second_of(checkpoint, name));
-    let mut weights = vec![
-        ("model.1.weight".to_string(), vec![down[0], 3, 7, 7]),
-        ("model.4.weight".to_string(), vec![down[1], down[0], 3, 3]),
-        ("model.7.weight".to_string(), vec![down[2], down[1], 3, 3]),
-    ];
-    weights.extend(
-        (first..)
-            .zip(&inner)
-            .map(|(i, inner)| (format!("model.{i}.conv_block.1.conv.2.weight"), vec![*inner, down[2], 1, 1])),
-    );
-    weights.extend([(up_1, vec![down[2], up[0], 3, 3]), (up_2, vec![up[0], up[1], 3, 3])]);
-    Proposal { net: GeneratorNet::MobileResnet(mobile_resnet::Config::of_widths(down, inner, up)), weights }
+    GeneratorNet::MobileResnet(mobile_resnet::Config::of_widths(down, inner, up))
 }
 
-fn unet(checkpoint: &Checkpoint) -> Proposal {
+fn unet(checkpoint: &Checkpoint) -> GeneratorNet {
     let width = first_of(checkpoint, "model.model.0.weight");
-    let channels = |level: u32| width.saturating_mul(1 << level.min(3));
-    let mut weights = vec![("model.model.0.weight".to_string(), vec![width, 3, 4, 4])];
     // Each level lies inside the one above it, at its place 3.
     let (mut path, mut downs) = ("model.model.1.model".to_string(), 1);
     loop {
-        weights.push((format!("{path}.1.weight"), vec![channels(downs), channels(downs - 1), 4, 4]));
         downs += 1;
         let inner = format!("{path}.3.model");
         if !checkpoint.has(&format!("{inner}.1.weight")) {
@@ -179,6 +148,5 @@ fn unet(checkpoint: &Checkpoint) -> Proposal {
     let (before, at) = if downs > 2 { (1, 2) } else { (3, 4) };
     let level = "model.model.1.model";
     let norm = norm(checkpoint, &format!("{level}.{before}"), &format!("{level}.{at}"));
-    let config = unet::Config { width, downs, norm, dropout: false, upsample: Upsample::Transpose };
-    Proposal { net: GeneratorNet::Unet(config), weights }
+    GeneratorNet::Unet(unet::Config { width, downs, norm, dropout: false, upsample: Upsample::Transpose })
 }

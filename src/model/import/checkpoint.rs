@@ -11,7 +11,7 @@ use tch::{Kind, Tensor};
 
 use super::error::ImportError;
 use crate::panics::catch;
-use crate::words::natural;
+use crate::words::{natural, plain};
 
 /// Larger than any generator that a recipe can have in use; the reference's has 45 MB.
 const MOST_BYTES: u64 = 4 << 30;
@@ -129,7 +129,7 @@ impl From<PytorchError> for Failure {
 
 fn kind_of(value: &PickleValue) -> String {
     match value {
-        PickleValue::Unsupported(name) => format!("a `{name}`"),
+        PickleValue::Unsupported(name) => format!("a `{}`", plain(name)),
         PickleValue::List(_) => "a list".into(),
         _ => "a plain value".into(),
     }
@@ -144,10 +144,10 @@ fn explain(path: &Path, head: &[u8], failure: Failure) -> ImportError {
     };
     match error {
         PytorchError::Pickle(PickleError::UnsupportedType(name)) => {
-            other(format!("a PyTorch file that holds a `{name}`, which is no plain tensor"))
+            other(format!("a PyTorch file that holds a `{}`, which is no plain tensor", plain(&name)))
         }
         error if is_zip(head) || is_legacy(head) => {
-            ImportError::Damaged { path: path.into(), reason: error.to_string() }
+            ImportError::Damaged { path: path.into(), reason: plain(&error.to_string()) }
         }
         _ => other("no file of PyTorch".into()),
     }
@@ -200,7 +200,8 @@ impl Checkpoint {
     /// A tensor's numbers, where there is such a tensor.
     pub fn tensor(&self, name: &str) -> Result<Option<Tensor>, ImportError> {
         let (Some(tensor), Some(shape)) = (self.tensors.get(name), self.shape(name)) else { return Ok(None) };
-        let damaged = |reason: String| ImportError::Damaged { path: self.path.clone(), reason };
+        let damaged =
+            |reason: String| ImportError::Damaged { path: self.path.clone(), reason: plain(&reason) };
         let kind = match tensor.dtype() {
             DType::F32 => Kind::Float,
             DType::F64 => Kind::Double,

@@ -18,7 +18,7 @@ use crate::device;
 use crate::nets::{Graph, Network, Norm};
 use crate::recipe::{Arrow, GeneratorNet, Recipe, Space, resolve};
 use crate::torch::guard;
-use crate::words::quoted;
+use crate::words::{plain, quoted};
 
 use checkpoint::Checkpoint;
 pub use error::ImportError;
@@ -63,8 +63,9 @@ pub fn import(request: &Request<'_>) -> Result<Imported, ImportError> {
     for (from, to, path) in directions {
         let Some(path) = path else { continue };
         let checkpoint = checkpoint::read(path)?;
-        let architecture::Proposal { net, weights } = architecture::recognise(&checkpoint)?;
+        let net = architecture::recognise(&checkpoint)?;
         // Before anything is built: a network is no larger than the file then.
+        let weights = Network::large_weights(&net, 0, None);
         let weights = weights.iter().map(|(name, shape)| (name.as_str(), shape.clone()));
         let misfits = misfits(&checkpoint, weights, &net);
         refuse_misfits(&checkpoint, &net, misfits)?;
@@ -87,6 +88,7 @@ pub fn import(request: &Request<'_>) -> Result<Imported, ImportError> {
         device: device::name(Device::Cpu),
         data: IndexMap::new(),
         program: PROGRAM.into(),
+        imported_from: checkpoints.iter().map(Checkpoint::file_name).collect(),
     };
     Ok(Imported {
         graph,
@@ -140,7 +142,7 @@ fn fill(net: &Network, config: &GeneratorNet, checkpoint: &Checkpoint) -> Result
     let mut all = misfits(checkpoint, shapes(), config);
     let known = |name: &str| tensors.iter().any(|(known, _)| known == name);
     let more = checkpoint.names().filter(|name| !known(name));
-    all.extend(more.map(|name| format!("`{name}` is none of its weights")));
+    all.extend(more.map(|name| format!("`{}` is none of its weights", plain(name))));
     refuse_misfits(checkpoint, config, all)?;
     for (name, tensor) in &tensors {
         // What is missing here is a bias of 0.

@@ -10,6 +10,7 @@ use tch::Tensor;
 use tch::nn::{self, Module, Path};
 
 use super::{are_words, uniform, words};
+use crate::nets::Shapes;
 
 /// The fields of an encoder of `kind: gru`.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -24,6 +25,18 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self { words: 64, width: 128 }
+    }
+}
+
+impl Config {
+    /// Its large weights, of `tokens` tokens.
+    pub(super) fn large_weights(&self, tokens: i64) -> Shapes {
+        let weights = [
+            ("embedding.weight", [tokens, self.words]),
+            ("gru.weight_ih_l0", [3 * self.width, self.words]),
+            ("gru.weight_hh_l0", [3 * self.width, self.width]),
+        ];
+        weights.map(|(name, shape)| (name.to_string(), shape.to_vec())).into()
     }
 }
 
@@ -73,8 +86,8 @@ impl Gru {
         // What words give does not depend on the state, so all positions are one product.
         let inputs = self.input.forward(&self.embedding.forward(tokens)).unbind(1);
         let words = are_words(tokens).unsqueeze(-1).unbind(1);
-        let mut state =
-            Tensor::zeros([tokens.size()[0], self.width], (self.embedding.ws.kind(), tokens.device()));
+        // One row for all samples, made of what is at hand: traced, it holds for any batch on any device.
+        let mut state = self.hidden.bias.narrow(0, 0, self.width).zeros_like().unsqueeze(0);
         for (input, is_word) in inputs.iter().zip(&words) {
             state = self.step(input, &state).where_self(is_word, &state);
         }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{self, Path};
 
-use super::WIDTHS;
+use super::{Shapes, WIDTHS};
 
 pub use gru::Gru;
 pub use label::Label;
@@ -39,6 +39,22 @@ pub enum TextEncoder {
 }
 
 impl TextEncoder {
+    /// The length of a vector.
+    pub const fn width(&self) -> i64 {
+        match self {
+            Self::Gru(config) => config.width,
+            Self::Transformer(config) => config.width,
+        }
+    }
+
+    /// Its large weights, of `tokens` tokens.
+    pub(super) fn large_weights(&self, tokens: i64) -> Shapes {
+        match self {
+            Self::Gru(config) => config.large_weights(tokens),
+            Self::Transformer(config) => config.large_weights(tokens),
+        }
+    }
+
     /// The first field that does not fit: its name, its value and what it can be, without quotes.
     pub fn problem(&self) -> Option<(&'static str, String, String)> {
         let fields = match self {

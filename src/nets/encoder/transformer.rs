@@ -7,6 +7,7 @@ use tch::nn::{self, Path};
 use tch::{Device, Kind, Tensor};
 
 use super::{are_words, uniform, words};
+use crate::nets::Shapes;
 use crate::torch::sum_kind;
 
 /// The fields of an encoder of `kind: transformer`.
@@ -26,6 +27,20 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self { width: 128, heads: 4, layers: 2, feed_forward: 256 }
+    }
+}
+
+impl Config {
+    /// Its large weights, of `tokens` tokens.
+    pub(super) fn large_weights(&self, tokens: i64) -> Shapes {
+        let layer = |i: usize| {
+            [
+                (format!("layers.{i}.self_attn.in_proj_weight"), vec![3 * self.width, self.width]),
+                (format!("layers.{i}.linear1.weight"), vec![self.feed_forward, self.width]),
+            ]
+        };
+        let table = ("embedding.weight".to_string(), vec![tokens, self.width]);
+        std::iter::once(table).chain((0..self.layers).flat_map(layer)).collect()
     }
 }
 
@@ -125,12 +140,14 @@ impl Transformer {
         let words = are_words(tokens);
         let hidden = words.logical_not().unsqueeze(1).unsqueeze(1);
         // Both are about 1 in size: words are N(0, 1) here, where the paper multiplies smaller ones by the width's root.
-        let places = positions(tokens.size()[1], self.width, tokens.device());
-        let mut xs = tokens.apply(&self.embedding) + places;
+        let words_alone = tokens.apply(&self.embedding);
+        // Traced, they are computed where they were traced, and go where the words are.
+        let places = positions(tokens.size()[1], self.width, tokens.device()).type_as(&words_alone);
+        let mut xs = words_alone + places;
         for layer in &self.layers {
             xs = layer.forward(&xs, &hidden);
         }
-        let words = words.unsqueeze(-1).to_kind(xs.kind());
+        let words = words.unsqueeze(-1).type_as(&xs);
         let sum = (xs.apply(&self.norm) * &words).sum_dim_intlist(1i64, false, sum_kind(&xs));
         sum / words.sum_dim_intlist(1i64, false, sum_kind(&words)).clamp_min(1.0)
     }

@@ -12,7 +12,7 @@ use prost::Message as _;
 
 use super::error::ExportError;
 use super::subject::{Subject, cpu};
-use super::{Format, torchscript};
+use super::torchscript;
 use crate::data::condition::Known;
 use crate::torch::{TorchError, guard};
 use proto::{
@@ -36,8 +36,11 @@ pub(super) fn bytes(subject: &Subject<'_>) -> Result<Vec<u8>, ExportError> {
     if bytes > MOST_BYTES {
         return Err(ExportError::TooLarge { bytes });
     }
+    if let Some(Known::Words(_)) = subject.known() {
+        return Err(ExportError::Captions);
+    }
     let failed = |text: String| TorchError::from_text(&cpu(), &text);
-    let program = torchscript::trace(subject, Format::Onnx)?;
+    let program = torchscript::trace(subject)?;
     let listing = program.listing().map_err(|error| failed(error.to_string()))?;
     let lines = listing::parse(&listing).map_err(|error| failed(error.to_string()))?;
     let inputs: Vec<&str> = names(subject);
