@@ -12,6 +12,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use indexmap::IndexMap;
+use std::slice::from_ref;
+
 use tch::{Device, Kind, Tensor};
 use translate::data::condition::Conditions;
 use translate::nets::Graph;
@@ -101,7 +103,7 @@ impl Ours {
         };
         self.shown += batch;
         let start = Instant::now();
-        self.step.run(&input, &Ranks::ALONE)?;
+        self.step.run(from_ref(&input), &Ranks::ALONE)?;
         Ok(1e3 * start.elapsed().as_secs_f64())
     }
 }

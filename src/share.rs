@@ -15,6 +15,13 @@ impl Share {
     /// All of it.
     pub const WHOLE: Self = Self { rank: 0, ranks: 1 };
 
+    /// One of `parts` equal parts of this one.
+    #[must_use]
+    pub const fn part(self, part: usize, parts: usize) -> Self {
+        let (part, parts) = (part as u32, parts as u32);
+        Self { rank: self.rank * parts + part, ranks: self.ranks * parts }
+    }
+
     /// How many of `batch` samples, which the ranks divide.
     pub const fn of(self, batch: usize) -> usize {
         batch / self.ranks as usize
@@ -37,5 +44,7 @@ mod tests {
         let ranges: Vec<_> = (0..3).map(|rank| Share { rank, ranks: 3 }.range(20, 6)).collect();
         assert_eq!(ranges, [20..22, 22..24, 24..26]);
         assert_eq!(Share::WHOLE.range(20, 6), 20..26);
+        let second = Share { rank: 1, ranks: 2 };
+        assert_eq!([0, 1].map(|part| second.part(part, 2).range(20, 8)), [24..26, 26..28]);
     }
 }

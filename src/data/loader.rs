@@ -40,6 +40,21 @@ pub struct Batch {
     pub items: Vec<Vec<usize>>,
 }
 
+impl Batch {
+    /// One of `parts` equal parts of it.
+    #[must_use]
+    pub fn part(&self, part: usize, parts: usize) -> Self {
+        fn slice<T: Clone>(all: &[T], part: usize, parts: usize) -> Vec<T> {
+            let length = all.len() / parts;
+            all[part * length..(part + 1) * length].to_vec()
+        }
+        Self {
+            sides: self.sides.iter().map(|side| slice(side, part, parts)).collect(),
+            items: self.items.iter().map(|side| slice(side, part, parts)).collect(),
+        }
+    }
+}
+
 /// What is drawn from.
 #[derive(Debug, Clone)]
 pub struct Sides {

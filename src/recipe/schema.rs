@@ -128,6 +128,10 @@ pub struct Train {
     /// Images a step, of each side.
     #[serde(default = "one")]
     pub batch: usize,
+    /// Equal parts of a batch that are computed one after another, their gradients added up, so that the memory of one part
+    /// suffices (gradient accumulation). Batch norm knows of one part only, and spectral norm's iteration goes on with each.
+    #[serde(default = "whole")]
+    pub accumulate: usize,
     /// Steps of the discriminators for each of the generators; every step shows new images.
     #[serde(default = "once")]
     pub critic_steps: u64,
@@ -233,6 +237,10 @@ const fn yes() -> bool {
 }
 
 const fn one() -> usize {
+    1
+}
+
+const fn whole() -> usize {
     1
 }
 

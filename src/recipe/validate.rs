@@ -67,6 +67,10 @@ impl Recipe {
         let batch = train.batch as u64;
         let nearest = batch.clamp(1, most);
         rules.range((1..=most).contains(&batch), "train.batch", &batch, &expected, &nearest);
+        let (accumulate, expected) =
+            (train.accumulate, format!("a number that divides `train.batch`, {batch}"));
+        let divides = accumulate > 0 && train.batch.is_multiple_of(accumulate);
+        rules.range(divides, "train.accumulate", &accumulate, &expected, &1);
         let part = (0.0..=1.0).contains(&train.decay_after);
         rules.range(part, "train.decay_after", &train.decay_after, "0 to 1", &0.5);
         rules.range(train.critic_steps > 0, "train.critic_steps", &train.critic_steps, "at least 1", &1);

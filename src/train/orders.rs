@@ -67,8 +67,12 @@ pub fn plan(request: &Request, ranks: &Ranks, read: &(dyn Fn() + Sync)) -> Resul
 }
 
 fn divided(plan: Plan, ranks: &Ranks) -> Result<Plan, PlanError> {
-    let (batch, ranks) = (plan.recipe.train.batch, ranks.share().ranks);
-    if batch.is_multiple_of(ranks as usize) { Ok(plan) } else { Err(PlanError::Batch { batch, ranks }) }
+    let (train, ranks) = (&plan.recipe.train, ranks.share().ranks);
+    let (batch, accumulate) = (train.batch, train.accumulate);
+    if batch.is_multiple_of(ranks as usize * accumulate) {
+        return Ok(plan);
+    }
+    Err(PlanError::Batch { batch, ranks, accumulate })
 }
 
 fn yaml(plan: &Plan) -> Result<String, PlanError> {

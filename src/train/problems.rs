@@ -68,14 +68,19 @@ pub enum PlanError {
     },
     /// A batch that the ranks cannot share.
     #[error(
-        "`train.batch` is {batch}, which {ranks} ranks cannot share equally\nhint: a batch is all ranks' together: `--set \
-         train.batch={}` gives each {}", ranks_batch(*batch, *ranks), ranks_batch(*batch, *ranks) / *ranks as usize
+        "`train.batch` is {batch}, which {ranks} ranks cannot share equally{in_parts}\nhint: a batch is all ranks' together: \
+         `--set train.batch={next}` gives each {each}",
+        in_parts = in_parts(*accumulate),
+        next = batch.next_multiple_of(*ranks as usize * accumulate),
+        each = batch.next_multiple_of(*ranks as usize * accumulate) / *ranks as usize,
     )]
     Batch {
         /// Images a step.
         batch: usize,
         /// Processes that share them.
         ranks: u32,
+        /// Parts of each rank's share.
+        accumulate: usize,
     },
     /// A rank that sees other images than the first.
     #[error(
@@ -262,9 +267,8 @@ fn go_on(run: &Path, saved: bool) -> String {
     format!("; the run in `{}` can go on from its last checkpoint", run.display())
 }
 
-/// The next larger batch that the ranks divide.
-fn ranks_batch(batch: usize, ranks: u32) -> usize {
-    batch.next_multiple_of(ranks as usize)
+fn in_parts(accumulate: usize) -> String {
+    if accumulate == 1 { String::new() } else { format!(" in {accumulate} parts each (`train.accumulate`)") }
 }
 
 fn after_lost(images: u64, saved: bool) -> String {

@@ -28,7 +28,16 @@ mod tests {
     use super::*;
 
     fn train(images: u64, decay_after: f64, decay_stairs: u64) -> Train {
-        Train { images, batch: 1, critic_steps: 1, decay_after, decay_stairs, ema: 0.0, seed: 0 }
+        Train {
+            images,
+            batch: 1,
+            accumulate: 1,
+            critic_steps: 1,
+            decay_after,
+            decay_stairs,
+            ema: 0.0,
+            seed: 0,
+        }
     }
 
     #[test]

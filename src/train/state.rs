@@ -60,14 +60,14 @@ impl State {
         Ok(Self { step: Step::new(recipe, graph), ema, meter: Meter::default(), steps: 0, device })
     }
 
-    /// Does one step, together with the other ranks.
+    /// Does one step, together with the other ranks; see [`Step::run`].
     ///
     /// # Errors
     /// libtorch's, or a rank is lost.
-    pub fn advance(&mut self, input: &StepInput, ranks: &Ranks) -> Result<(), StepError> {
-        let terms = self.step.run(input, ranks)?;
+    pub fn advance(&mut self, parts: &[StepInput], ranks: &Ranks) -> Result<(), StepError> {
+        let terms = self.step.run(parts, ranks)?;
         self.steps += 1;
-        if let Some(ema) = self.ema.as_mut().filter(|_| input.generators) {
+        if let Some(ema) = self.ema.as_mut().filter(|_| parts.first().is_some_and(|part| part.generators)) {
             ema.update(&self.step.graph, self.steps)?;
         }
         self.meter.add(&terms);

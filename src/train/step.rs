@@ -67,6 +67,25 @@ pub enum StepError {
     Lost(#[from] RankLost),
 }
 
+/// Sums of tensors over the parts of a batch.
+#[derive(Default)]
+struct Sums(Vec<Tensor>);
+
+impl Sums {
+    fn add(&mut self, tensors: Vec<Tensor>) {
+        if self.0.is_empty() {
+            self.0 = tensors;
+        } else {
+            self.0.iter_mut().zip(tensors).for_each(|(sum, tensor)| *sum += tensor);
+        }
+    }
+
+    /// Divided by the number of parts.
+    fn means(self, parts: usize) -> Vec<Tensor> {
+        if parts == 1 { self.0 } else { self.0.into_iter().map(|sum| sum / parts as f64).collect() }
+    }
+}
+
 /// A graph with all that training it needs beside the data.
 #[derive(Debug)]
 pub struct Step {
@@ -115,65 +134,89 @@ impl Step {
         }
     }
 
-    /// Does one step, together with the other ranks, and gives the loss terms of all of them.
+    /// Does one step, together with the other ranks, and gives the loss terms of all of them. The parts are equal shares of
+    /// this rank's share of the batch, computed one after another: all that is in memory at once is what one of them takes.
     ///
     /// # Errors
     /// libtorch's, from the updates; plain calls inside panic, see [`crate::torch::guard`]. Where a rank is lost, weights,
     /// optimizers and pools are as they were before.
-    pub fn run(&mut self, input: &StepInput, ranks: &Ranks) -> Result<Terms, StepError> {
-        let mut terms = Terms::new();
-        let (fakes, generators) = if input.generators {
-            let made = self.make_fakes(input);
-            let loss = self.generator_loss(input, &made, &mut terms);
-            (made.fakes, self.generator_adam.gradients(&loss)?)
-        } else {
-            (tch::no_grad(|| self.translate(input)), Vec::new())
-        };
-
-        let exchanges = self.exchange(input, &fakes, ranks)?;
-        let loss = self.discriminator_loss(input, &exchanges, &mut terms);
-        let discriminators = self.discriminator_adam.gradients(&loss)?;
+    pub fn run(&mut self, parts: &[StepInput], ranks: &Ranks) -> Result<Terms, StepError> {
+        let Some(StepInput { generators: moves, lr, .. }) = parts.first() else { return Ok(Terms::new()) };
+        let (mut generators, mut discriminators) = (Sums::default(), Sums::default());
+        let (mut terms, mut seen) = (Terms::new(), Vec::new());
+        for input in parts {
+            let fakes = if *moves {
+                let made = self.make_fakes(input);
+                let loss = self.generator_loss(input, &made, &mut terms);
+                generators.add(self.generator_adam.gradients(&loss)?);
+                made.fakes
+            } else {
+                tch::no_grad(|| self.translate(input))
+            };
+            seen.push(self.landed(input, &fakes));
+        }
+        let mut exchanges = self.exchange(&parts[0], &seen, ranks)?;
+        for (part, input) in parts.iter().enumerate() {
+            let loss = self.discriminator_loss(input, &exchanges, part, &mut terms);
+            discriminators.add(self.discriminator_adam.gradients(&loss)?);
+        }
 
         // The discriminators' gradients do not depend on the generators' update, so nothing has moved yet and one exchange
         // serves all.
+        let (generators, discriminators) = (generators.means(parts.len()), discriminators.means(parts.len()));
         let count = (generators.len(), discriminators.len());
-        let told = terms.values().map(Tensor::detach);
+        let told = Sums(terms.values().map(Tensor::detach).collect()).means(parts.len());
         let mut means = ranks.mean(generators.into_iter().chain(discriminators).chain(told).collect())?;
         let told = means.split_off(count.0 + count.1);
         let (generators, discriminators) = means.split_at(count.0);
-        if input.generators {
-            self.generator_adam.update(generators, input.lr)?;
+        if *moves {
+            self.generator_adam.update(generators, *lr)?;
         }
-        self.discriminator_adam.update(discriminators, input.lr)?;
+        self.discriminator_adam.update(discriminators, *lr)?;
         if let Some(clip) = self.objective.clip() {
             tch::no_grad(|| self.discriminator_adam.clamp(clip));
         }
-        for (space, exchange) in exchanges {
+        for (space, (_, exchange)) in exchanges.drain(..) {
             self.pools[&space].keep(exchange);
         }
         Ok(terms.into_keys().zip(told).collect())
     }
 
-    /// What each space's discriminator is shown: the pool's fakes for the current ones of all ranks, of which this rank
-    /// takes its share.
+    /// The fakes of each space as its discriminator sees them, `[arrows, batch, channels, height, width]`.
+    fn landed(&self, input: &StepInput, fakes: &IndexMap<String, Tensor>) -> IndexMap<Space, Tensor> {
+        let seen = self.seen_fakes(&input.samples, fakes);
+        let landed = |space: &Space| {
+            let here = seen.iter().filter(|(name, _)| self.graph.generators[*name].to == *space);
+            let here: Vec<Tensor> = here.map(|(_, seen)| seen.detach()).collect();
+            (*space, Tensor::stack(&here, 0))
+        };
+        self.pools.keys().map(landed).collect()
+    }
+
+    /// What each space's discriminator is shown: the pool's fakes for the current ones of all ranks, of which each part of
+    /// this rank's gets its share.
     fn exchange(
         &self,
         input: &StepInput,
-        fakes: &IndexMap<String, Tensor>,
+        landed: &[IndexMap<Space, Tensor>],
         ranks: &Ranks,
-    ) -> Result<IndexMap<Space, Exchange>, RankLost> {
-        let seen = self.seen_fakes(&input.samples, fakes);
+    ) -> Result<IndexMap<Space, (Vec<Tensor>, Exchange)>, RankLost> {
         let shown = |(space, pool): (&Space, &Pool)| {
-            let landed = seen.iter().filter(|(name, _)| self.graph.generators[*name].to == *space);
-            let landed: Vec<Tensor> = landed.map(|(_, seen)| seen.detach()).collect();
-            let (arrows, choices) = (landed.len() as i64, &input.choices[space]);
-            let landed = Tensor::cat(&landed, 0);
-            if pool.is_idle() {
-                return Ok((*space, pool.exchange(&landed, choices)));
-            }
-            let mut exchange = pool.exchange(&ranks.whole(&landed, arrows)?, choices);
-            exchange.shown = ranks.own(&exchange.shown, arrows);
-            Ok((*space, exchange))
+            let own: Vec<&Tensor> = landed.iter().map(|part| &part[space]).collect();
+            let parts = landed.len() as i64;
+            let own = Tensor::cat(&own, 1);
+            let arrows = own.size()[0];
+            let whole =
+                if pool.is_idle() { own.flatten(0, 1) } else { ranks.whole(&own.flatten(0, 1), arrows)? };
+            let exchange = pool.exchange(&whole, &input.choices[space]);
+            let own = if pool.is_idle() {
+                exchange.shown.shallow_clone()
+            } else {
+                ranks.own(&exchange.shown, arrows)
+            };
+            let shown =
+                own.unflatten(0, [arrows, -1]).chunk(parts, 1).into_iter().map(|part| part.flatten(0, 1));
+            Ok((*space, (shown.collect(), exchange)))
         };
         self.pools.iter().map(shown).collect()
     }
@@ -220,7 +263,7 @@ impl Step {
             let verdicts = judge.net.forward_given(&seen, input.conditions.get(&space), true);
             let term = self.objective.generator(&verdicts);
             loss.push(term.shallow_clone());
-            terms.insert(format!("adversarial.{name}"), term);
+            add_term(terms, format!("adversarial.{name}"), &term);
         }
         // cycle consistency: ‖back(there(source)) − source‖₁
         for (there, back) in &self.cycles {
@@ -228,20 +271,20 @@ impl Step {
             let reconstruction = graph.generators[back].net.forward(&made.fakes[there], true);
             let term = l1(&reconstruction, &samples[&source]);
             loss.push(&term * self.cycle_weight);
-            terms.insert(format!("cycle.{}", source.name()), term);
+            add_term(terms, format!("cycle.{}", source.name()), &term);
         }
         // identity: ‖G(target) − target‖₁
         for (name, identity) in &made.identities {
             let term = l1(identity, &samples[&graph.generators[name].to]);
             loss.push(&term * self.identity_weight);
-            terms.insert(format!("identity.{name}"), term);
+            add_term(terms, format!("identity.{name}"), &term);
         }
         // paired: ‖G(source) − its pair‖₁
         let translations = graph.generators.iter().filter(|(_, node)| node.from != Space::Z);
         for (name, node) in translations.filter(|_| self.paired_weight > 0.0) {
             let term = l1(&made.fakes[name], &samples[&node.to]);
             loss.push(&term * self.paired_weight);
-            terms.insert(format!("paired.{name}"), term);
+            add_term(terms, format!("paired.{name}"), &term);
         }
         sum(&loss)
     }
@@ -269,7 +312,8 @@ impl Step {
     fn discriminator_loss(
         &self,
         input: &StepInput,
-        exchanges: &IndexMap<Space, Exchange>,
+        exchanges: &IndexMap<Space, (Vec<Tensor>, Exchange)>,
+        part: usize,
         terms: &mut Terms,
     ) -> Tensor {
         let mut loss = Vec::new();
@@ -277,9 +321,10 @@ impl Step {
             let source = self.landing(*space).map(|name| self.graph.generators[name].from).next();
             let source = source.map_or(&input.samples[space], |source| &input.samples[&source]);
             let real = judge.view(&input.samples[space], source);
-            for (name, (term, weight)) in self.judge(*space, judge, input, [&real, &exchanges[space].shown]) {
+            for (name, (term, weight)) in self.judge(*space, judge, input, [&real, &exchanges[space].0[part]])
+            {
                 loss.extend(weight.map(|weight| &term * weight));
-                terms.insert(format!("{name}.{}", space.name()), term);
+                add_term(terms, format!("{name}.{}", space.name()), &term);
             }
         }
         sum(&loss)
@@ -357,6 +402,15 @@ fn forward_all(net: &Network, first: Shown<'_>, others: &[Shown<'_>]) -> Vec<Ten
     let sizes: Vec<i64> = samples.iter().map(|samples| samples.size()[0]).collect();
     let joined = net.forward_given(&Tensor::cat(&samples, 0), condition.as_ref(), true);
     joined.split_with_sizes(sizes, 0)
+}
+
+/// Adds a part's term to those of the parts before it.
+fn add_term(terms: &mut Terms, name: String, term: &Tensor) {
+    let term = term.detach();
+    match terms.get_mut(&name) {
+        Some(sum) => *sum = &*sum + term,
+        None => _ = terms.insert(name, term),
+    }
 }
 
 fn sum(terms: &[Tensor]) -> Tensor {

@@ -189,11 +189,16 @@ impl Trainer {
 
     fn advance(&mut self, loaded: &Batch) -> Result<(), StepError> {
         let (steps, share) = (self.state.steps, self.ranks.share());
-        let input = step_input(&self.recipe, &self.conditioned, loaded, (steps, share), self.device);
+        let count = self.recipe.train.accumulate;
+        let part = |part| {
+            let place = (steps, share.part(part, count));
+            step_input(&self.recipe, &self.conditioned, &loaded.part(part, count), place, self.device)
+        };
+        let parts: Vec<_> = (0..count).map(part).collect();
         // Dropout is the one random choice that libtorch makes itself.
         let counter = steps * u64::from(share.ranks) + u64::from(share.rank);
         tch::manual_seed(stream(self.recipe.train.seed, Purpose::Dropout, counter).next_u64() as i64);
-        self.state.advance(&input, &self.ranks)
+        self.state.advance(&parts, &self.ranks)
     }
 
     fn tell_lost(&self, tell: &mut dyn FnMut(Event<'_>)) {

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use indexmap::IndexMap;
+use std::slice::from_ref;
+
 use tch::{Device, Kind, Tensor};
 use translate::data::condition::Conditions;
 use translate::loss::{Objective, gradient_penalty, r1};
@@ -140,7 +142,7 @@ fn copies(step: &Step, prefix: &str) -> Vec<Tensor> {
 fn critics_step_alone_and_are_clipped() {
     let mut step = step(&["loss.adversarial.kind=wgan"]);
     let [generators, critics] = ["generators.", "discriminators."].map(|prefix| copies(&step, prefix));
-    let terms = step.run(&input(false), &Ranks::ALONE).unwrap();
+    let terms = step.run(&[input(false)], &Ranks::ALONE).unwrap();
     assert_eq!(copies(&step, "generators."), generators, "no generator moves in a critic's step");
     // Biases that an instance norm cancels may stay where they are.
     let moved = |(now, before): (&Tensor, &Tensor)| now.dim() == 1 || now != before;
@@ -150,7 +152,7 @@ fn critics_step_alone_and_are_clipped() {
     let largest = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
     assert!(copies(&step, "discriminators.").iter().all(|tensor| largest(tensor) <= 0.01 + 1e-9));
 
-    let terms = step.run(&input(true), &Ranks::ALONE).unwrap();
+    let terms = step.run(&[input(true)], &Ranks::ALONE).unwrap();
     assert!(terms.contains_key("adversarial.x_to_y") && terms.contains_key("cycle.x"));
     assert!(copies(&step, "generators.").iter().zip(&generators).any(|(now, before)| now != before));
 }
@@ -161,7 +163,7 @@ fn critics_step_alone_and_are_clipped() {
 fn a_step_lowers_the_objective_and_the_weighted_penalties() {
     let sets = ["loss.adversarial.kind=wgan-gp", "loss.adversarial.penalty=7", "loss.r1=3", "loss.pool=0"];
     let (mut taken, same, input) = (step(&sets), step(&sets), input(false));
-    let terms = taken.run(&input, &Ranks::ALONE).unwrap();
+    let terms = taken.run(from_ref(&input), &Ranks::ALONE).unwrap();
     let moments: HashMap<String, Tensor> = taken.discriminator_adam.tensors().into_iter().collect();
     let objective = Objective::WganGp { penalty: 7.0 };
     for (space, arrow) in [(Space::X, "y_to_x"), (Space::Y, "x_to_y")] {

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 
 use indexmap::IndexMap;
+use std::slice::from_ref;
+
 use tch::{Device, Kind, Tensor};
 use translate::data::condition::{Conditioned, Conditions, Known, Vocabulary};
 use translate::data::loader::Batch;
@@ -122,7 +124,7 @@ fn loaded(recipe: &Recipe, index: u64) -> Batch {
 
 fn train(recipe: &Recipe, state: &mut State, steps: std::ops::Range<u64>) {
     for index in steps {
-        state.advance(&input(recipe, index), &Ranks::ALONE).unwrap();
+        state.advance(&[input(recipe, index)], &Ranks::ALONE).unwrap();
     }
 }
 
@@ -205,7 +207,7 @@ fn pix2pix_judges_the_result_beside_its_source() {
         ("paired.x_to_y", (&fake - y).abs().mean(Kind::Float).double_value(&[])),
         ("discriminator.y", softplus(-&verdicts[0]) + softplus(verdicts[1].shallow_clone())),
     ];
-    let terms = state.step.run(&input, &Ranks::ALONE).unwrap();
+    let terms = state.step.run(from_ref(&input), &Ranks::ALONE).unwrap();
     for (name, expected) in expected {
         let got = terms[name].double_value(&[]);
         assert!((got - expected).abs() < 1e-5, "{name}: {got}, not {expected}");
@@ -254,7 +256,7 @@ fn check_matching_aware(recipe: &Recipe) {
     assert_ne!(own, other);
     let softplus = |verdicts: Tensor| (verdicts.exp() + 1.0).log().mean(Kind::Float).double_value(&[]);
     let expected = softplus(-own) + f64::midpoint(softplus(fake), softplus(other));
-    let got = state.step.run(&input, &Ranks::ALONE).unwrap()["discriminator.x"].double_value(&[]);
+    let got = state.step.run(from_ref(&input), &Ranks::ALONE).unwrap()["discriminator.x"].double_value(&[]);
     assert!((got - expected).abs() < 1e-5, "{got}, not {expected}");
 }
 

@@ -63,7 +63,7 @@ fn compare(batch: usize, arrays: &HashMap<String, Tensor>) {
     let mut step = Step::new(&recipe(batch), graph);
 
     for k in 0..5 {
-        let terms = step.run(&input(arrays, k), &Ranks::ALONE).unwrap();
+        let terms = step.run(&[input(arrays, k)], &Ranks::ALONE).unwrap();
         let expected: Vec<&String> = arrays.keys().filter(|key| key.starts_with("loss.")).collect();
         assert_eq!((terms.len(), expected.len()), (8, 8));
         for key in expected {
