@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 use tch::nn::{Path, VarStore};
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::augment::{Augmentation, augment};
 use super::encoder::{self, Encoder};
@@ -10,6 +10,7 @@ use super::layers::{Judged, Net};
 use super::{Shapes, dcgan, mobile_resnet, patch, pixel, residual, resnet, unet};
 use crate::data::condition::{Conditions, Known};
 use crate::recipe::{Arrow, Condition, Discriminator, DiscriminatorNet, GeneratorNet, Recipe, Space};
+use crate::torch::Bf16;
 
 /// A built network and its weights.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub struct Network {
     encoder: Option<Encoder>,
     module: Box<dyn Net>,
     per_image: bool,
+    bf16: bool,
 }
 
 /// How a network is to read conditions, and what they are.
@@ -77,7 +79,7 @@ impl Network {
                 (Box::new(residual::generator(p, config, inputs(config.noise), size)), config.norm)
             }
         };
-        Self { vars, encoder, module, per_image: norm.is_per_image() }
+        Self { vars, encoder, module, per_image: norm.is_per_image(), bf16: false }
     }
 
     /// The large weights of such a generator, which is not built for that: what a file must hold to be worth the memory.
@@ -109,7 +111,7 @@ impl Network {
             DiscriminatorNet::Dcgan(config) => Box::new(dcgan::discriminator(p, config, judged)),
             DiscriminatorNet::Residual(config) => Box::new(residual::discriminator(p, config, judged)),
         };
-        Self { vars, encoder, module, per_image: discriminator.net.is_per_image() }
+        Self { vars, encoder, module, per_image: discriminator.net.is_per_image(), bf16: false }
     }
 
     /// Applies the network; `train` decides between batch and running statistics, about dropout, and whether spectral
@@ -123,7 +125,11 @@ impl Network {
     pub fn forward_given(&self, xs: &Tensor, condition: Option<&Tensor>, train: bool) -> Tensor {
         let encoded =
             self.encoder.as_ref().zip(condition).map(|(encoder, condition)| encoder.forward(condition));
-        self.module.forward(xs, encoded.as_ref(), train)
+        if !self.bf16 {
+            return self.module.forward(xs, encoded.as_ref(), train);
+        }
+        let _bf16 = Bf16::set(xs.device(), true);
+        self.module.forward(xs, encoded.as_ref(), train).to_kind(Kind::Float)
     }
 
     /// Makes a finished network on the CPU ready to be applied to many images; its weights must not change any more, and its
@@ -242,6 +248,13 @@ impl Graph {
         for node in self.discriminators.values_mut() {
             node.net.vars.set_device(device);
         }
+    }
+
+    /// Takes the convolutions and matrix products of all networks in bfloat16 from now on, or in float32. Images, verdicts and
+    /// weights are float32 in either case.
+    pub fn set_bf16(&mut self, on: bool) {
+        self.generators.values_mut().for_each(|node| node.net.bf16 = on);
+        self.discriminators.values_mut().for_each(|node| node.net.bf16 = on);
     }
 
     /// The trainable weights whose full name begins with `prefix`.

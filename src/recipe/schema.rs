@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tch::Device;
 
 use super::graph::{Arrow, Condition, Discriminator, Space};
 use crate::data::resize::Resize;
@@ -132,6 +133,12 @@ pub struct Train {
     /// suffices (gradient accumulation). Batch norm knows of one part only, and spectral norm's iteration goes on with each.
     #[serde(default = "whole")]
     pub accumulate: usize,
+    /// The numbers that networks compute with while they are trained; weights, norms, losses and optimizers are float32.
+    #[serde(default)]
+    pub precision: Arithmetic,
+    /// Whether a GPU has to give the same bits each time, which takes longer. A CPU does so anyway.
+    #[serde(default)]
+    pub deterministic: bool,
     /// Steps of the discriminators for each of the generators; every step shows new images.
     #[serde(default = "once")]
     pub critic_steps: u64,
@@ -148,6 +155,32 @@ pub struct Train {
     /// Decides every random choice.
     #[serde(default)]
     pub seed: u64,
+}
+
+/// The numbers of convolutions and matrix products while training.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arithmetic {
+    /// `bf16` on a GPU, `fp32` on a CPU.
+    #[default]
+    Auto,
+    /// float32: 24 bits of significand.
+    Fp32,
+    /// float32 whose products a GPU rounds to 11 bits; on a CPU as `fp32`.
+    Tf32,
+    /// bfloat16: 8 bits, with sums in float32.
+    Bf16,
+}
+
+impl Arithmetic {
+    /// Whether networks compute in bfloat16 on this device.
+    pub const fn is_bf16(self, device: Device) -> bool {
+        match self {
+            Self::Auto => matches!(device, Device::Cuda(_)),
+            Self::Bf16 => true,
+            Self::Fp32 | Self::Tf32 => false,
+        }
+    }
 }
 
 /// When the full training state is saved.

@@ -4,6 +4,7 @@
 
 use tch::{Kind, Tensor};
 
+mod arithmetic;
 mod cuda;
 mod group;
 mod guard;
@@ -13,6 +14,7 @@ mod program;
 mod shim;
 pub mod store;
 
+pub use arithmetic::{Bf16, is_deterministic, set_arithmetic};
 pub use cuda::{NoCuda, load_cuda};
 pub use group::{Group, Meeting};
 pub use guard::{TorchError, guard};

@@ -3,6 +3,8 @@
 
 #include "guarded.h"
 
+#include <ATen/Context.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/empty_like.h>
@@ -54,6 +56,33 @@ char *translate_fused_adam(at::Tensor **params, at::Tensor **grads, at::Tensor *
                          /*amsgrad=*/false, /*maximize=*/false);
     });
 }
+
+// Turns autocast to bfloat16 on or off for one kind of device in this thread, and gives whether it was on. Weights that were
+// cast are not kept: each forward is a scope of its own.
+char *translate_autocast(bool *before, bool cuda, bool on) {
+    return guarded([&] {
+        const auto device = cuda ? at::kCUDA : at::kCPU;
+        *before = at::autocast::is_autocast_enabled(device);
+        at::autocast::set_autocast_dtype(device, at::kBFloat16);
+        at::autocast::set_autocast_cache_enabled(false);
+        at::autocast::set_autocast_enabled(device, on);
+    });
+}
+
+// How a GPU computes in this process: whether float32 products may be rounded to TF32's 10 bits of mantissa, and whether only
+// algorithms count that give the same bits each time. Without that, cuDNN tries out which one is fastest.
+char *translate_set_arithmetic(bool tf32, bool deterministic) {
+    return guarded([&] {
+        auto &context = at::globalContext();
+        context.setAllowTF32CuBLAS(tf32);
+        context.setAllowTF32CuDNN(tf32);
+        context.setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
+        context.setDeterministicCuDNN(deterministic);
+        context.setBenchmarkCuDNN(!deterministic);
+    });
+}
+
+bool translate_is_deterministic() { return at::globalContext().deterministicAlgorithms(); }
 
 // Leaky ReLU with a chosen slope; tch binds it with 0.01 only.
 char *translate_leaky_relu(at::Tensor **out, at::Tensor *xs, double slope) {

@@ -26,12 +26,15 @@ pub fn factor(train: &Train, shown: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::Arithmetic;
 
     fn train(images: u64, decay_after: f64, decay_stairs: u64) -> Train {
         Train {
             images,
             batch: 1,
             accumulate: 1,
+            precision: Arithmetic::Auto,
+            deterministic: false,
             critic_steps: 1,
             decay_after,
             decay_stairs,

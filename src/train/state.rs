@@ -11,7 +11,8 @@ use super::ranks::{RankLost, Ranks};
 use super::step::{Step, StepError, StepInput};
 use crate::data::condition::Conditions;
 use crate::nets::Graph;
-use crate::recipe::Recipe;
+use crate::recipe::{Arithmetic, Recipe};
+use crate::torch::set_arithmetic;
 
 /// The changing state of a run.
 #[derive(Debug)]
@@ -54,7 +55,9 @@ impl State {
     /// # Errors
     /// libtorch's.
     pub fn new(recipe: &Recipe, conditions: &Conditions, device: Device) -> Result<Self, TchError> {
-        let graph = Graph::build(recipe, conditions, device);
+        set_arithmetic(recipe.train.precision != Arithmetic::Fp32, recipe.train.deterministic)?;
+        let mut graph = Graph::build(recipe, conditions, device);
+        graph.set_bf16(recipe.train.precision.is_bf16(device));
         let ema =
             (recipe.train.ema > 0.0).then(|| Ema::new(recipe, conditions, &graph, device)).transpose()?;
         Ok(Self { step: Step::new(recipe, graph), ema, meter: Meter::default(), steps: 0, device })
