@@ -1,7 +1,5 @@
 //! The replay pool (Shrivastava et al. 2017): discriminators also see fakes of earlier steps, which damps oscillation.
 
-use std::collections::BTreeMap;
-
 use tch::{Device, Kind, Tensor};
 
 use crate::random::{Purpose, coin, stream, uniform_below};
@@ -30,8 +28,25 @@ impl Choice {
 pub struct Exchange {
     /// For the discriminator, in the shape of the fakes.
     pub shown: Tensor,
-    /// By slot, what the pool shall hold from now on.
-    stored: BTreeMap<usize, Tensor>,
+    fakes: Tensor,
+    /// Where each fake is to be stored.
+    write: Vec<i64>,
+    filled: usize,
+}
+
+/// Where what is shown comes from, and where fakes go. One number a fake each, whatever the choices: the work on the device is
+/// the same at every step.
+struct Route {
+    /// 1 where a stored image is shown, 0 where a fake of this batch is.
+    stored: Vec<f32>,
+    /// The slot to read.
+    read: Vec<i64>,
+    /// The fake to show.
+    fake: Vec<i64>,
+    /// The slot to write.
+    write: Vec<i64>,
+    /// Stored images after it.
+    filled: usize,
 }
 
 /// A pool of up to `capacity` fakes of one space. Until it is full, every fake is stored and returned.
@@ -39,7 +54,8 @@ pub struct Exchange {
 pub struct Pool {
     capacity: usize,
     filled: usize,
-    /// `[capacity, channels, height, width]`, made when the first fake shows its size.
+    /// `[capacity + 1, channels, height, width]`, made when the first fake shows its size. The last place takes what is not
+    /// stored.
     images: Option<Tensor>,
 }
 
@@ -54,38 +70,58 @@ impl Pool {
         self.capacity == 0
     }
 
-    /// Exchanges `fakes` `[batch, channels, height, width]`, detached, for what the discriminator shall see. One choice an
-    /// image. The pool stays as it is until it is told to [keep](Self::keep) the exchange.
-    pub fn exchange(&self, fakes: &Tensor, choices: &[Choice]) -> Exchange {
-        if self.is_idle() {
-            return Exchange { shown: fakes.shallow_clone(), stored: BTreeMap::new() };
-        }
-        let mut stored = BTreeMap::new();
-        let mut shown = Vec::with_capacity(choices.len());
-        let mut filled = self.filled;
-        for (fake, choice) in fakes.unbind(0).into_iter().zip(choices) {
-            if filled < self.capacity {
-                shown.push(fake.shallow_clone());
-                stored.insert(filled, fake);
-                filled += 1;
+    /// The choices, taken one after another.
+    fn route(&self, choices: &[Choice]) -> Route {
+        let nowhere = self.capacity as i64;
+        let of = |count| vec![nowhere; count];
+        let mut route = Route {
+            stored: vec![0.0; choices.len()],
+            read: of(choices.len()),
+            fake: (0..choices.len() as i64).collect(),
+            write: of(choices.len()),
+            filled: self.filled,
+        };
+        for (i, choice) in choices.iter().enumerate() {
+            if route.filled < self.capacity {
+                route.write[i] = route.filled as i64;
+                route.filled += 1;
             } else if choice.swap {
-                let newer = stored.insert(choice.slot, fake);
-                let older = || self.images.as_ref().map(|images| images.get(choice.slot as i64));
-                shown.extend(newer.or_else(older));
-            } else {
-                shown.push(fake);
+                let slot = choice.slot as i64;
+                // An earlier one of this batch may lie there, which then is shown and not stored.
+                if let Some(earlier) = route.write[..i].iter().position(|write| *write == slot) {
+                    route.fake[i] = earlier as i64;
+                    route.write[earlier] = nowhere;
+                } else {
+                    (route.stored[i], route.read[i]) = (1.0, slot);
+                }
+                route.write[i] = slot;
             }
         }
-        Exchange { shown: Tensor::stack(&shown, 0), stored }
+        route
+    }
+
+    /// Exchanges `fakes` `[batch, channels, height, width]`, detached, for what the discriminator shall see. One choice an
+    /// image. The pool stays as it is until it is told to [keep](Self::keep) the exchange.
+    pub fn exchange(&mut self, fakes: &Tensor, choices: &[Choice]) -> Exchange {
+        if self.is_idle() {
+            let (shown, fakes) = (fakes.shallow_clone(), fakes.shallow_clone());
+            return Exchange { shown, fakes, write: Vec::new(), filled: 0 };
+        }
+        let Route { stored, read, fake, write, filled } = self.route(choices);
+        let shape = [&[self.capacity as i64 + 1], &fakes.size()[1..]].concat();
+        let images = self.images.get_or_insert_with(|| Tensor::zeros(shape, (fakes.kind(), fakes.device())));
+        let index = |numbers: &[i64]| Tensor::from_slice(numbers).to_device(fakes.device());
+        let is_stored = Tensor::from_slice(&stored).to_device(fakes.device()).reshape([-1, 1, 1, 1]).gt(0.5);
+        let (read, fake) = (images.index_select(0, &index(&read)), fakes.index_select(0, &index(&fake)));
+        Exchange { shown: read.where_self(&is_stored, &fake), fakes: fakes.shallow_clone(), write, filled }
     }
 
     /// Stores what the exchange put in.
-    pub fn keep(&mut self, exchange: Exchange) {
-        for (slot, fake) in exchange.stored {
-            let shape = [&[self.capacity as i64], &fake.size()[..]].concat();
-            let new = || Tensor::zeros(&shape, (fake.kind(), fake.device()));
-            self.images.get_or_insert_with(new).get(slot as i64).copy_(&fake);
-            self.filled = self.filled.max(slot + 1);
+    pub fn keep(&mut self, exchange: &Exchange) {
+        if let Some(images) = &mut self.images {
+            let write = Tensor::from_slice(&exchange.write).to_device(images.device());
+            let _ = images.index_copy_(0, &write, &exchange.fakes);
+            self.filled = exchange.filled;
         }
     }
 
@@ -98,7 +134,8 @@ impl Pool {
     /// Puts `contents` of a pool of the same capacity back.
     pub fn restore(&mut self, contents: &Tensor, device: Device) {
         let (filled, channels, height, width) = contents.size4().unwrap_or_default();
-        let images = Tensor::zeros([self.capacity as i64, channels, height, width], (Kind::Float, device));
+        let images =
+            Tensor::zeros([self.capacity as i64 + 1, channels, height, width], (Kind::Float, device));
         images.narrow(0, 0, filled).copy_(contents);
         self.filled = filled as usize;
         self.images = Some(images);
@@ -117,7 +154,7 @@ mod tests {
     fn exchanged(pool: &mut Pool, values: &[f32], choices: &[Choice]) -> Tensor {
         let exchange = pool.exchange(&fake(values), choices);
         let shown = exchange.shown.shallow_clone();
-        pool.keep(exchange);
+        pool.keep(&exchange);
         shown
     }
 
@@ -158,6 +195,40 @@ mod tests {
         assert_eq!(out(&[1.0, 2.0, 3.0, 4.0]), [1.0, 2.0, 3.0, 1.0]);
         // Each finds the one before it in its slot.
         assert_eq!(out(&[5.0, 6.0, 7.0, 8.0]), [4.0, 5.0, 6.0, 7.0]);
+    }
+
+    /// One image after another, in plain words.
+    fn one_by_one(pool: &mut Vec<f32>, capacity: usize, fakes: &[f32], choices: &[Choice]) -> Vec<f32> {
+        let mut shown = Vec::new();
+        for (&fake, choice) in fakes.iter().zip(choices) {
+            if pool.len() < capacity {
+                pool.push(fake);
+                shown.push(fake);
+            } else if choice.swap {
+                shown.push(std::mem::replace(&mut pool[choice.slot], fake));
+            } else {
+                shown.push(fake);
+            }
+        }
+        shown
+    }
+
+    #[test]
+    fn batches_of_any_size_do_what_one_image_after_another_does() {
+        for capacity in [1, 3, 7] {
+            let (mut pool, mut plain, mut next) = (Pool::new(capacity), Vec::new(), 0u64);
+            for size in [1, 2, 5, 8, 3, 8, 1, 8] {
+                let fakes: Vec<f32> = (next..next + size).map(|i| i as f32 + 1.0).collect();
+                let choices: Vec<Choice> =
+                    (next..next + size).map(|i| Choice::draw(3, Space::X, i, capacity)).collect();
+                next += size;
+                let expected = one_by_one(&mut plain, capacity, &fakes, &choices);
+                let shown = exchanged(&mut pool, &fakes, &choices);
+                assert_eq!(Vec::<f32>::try_from(shown.select(1, 0).flatten(0, -1)).unwrap(), expected);
+                let stored = pool.contents().unwrap().select(1, 0).flatten(0, -1);
+                assert_eq!(Vec::<f32>::try_from(stored).unwrap(), plain);
+            }
+        }
     }
 
     #[test]

@@ -155,7 +155,7 @@ impl Step {
             };
             seen.push(self.landed(input, &fakes));
         }
-        let mut exchanges = self.exchange(&parts[0], &seen, ranks)?;
+        let exchanges = self.exchange(&parts[0], &seen, ranks)?;
         for (part, input) in parts.iter().enumerate() {
             let loss = self.discriminator_loss(input, &exchanges, part, &mut terms);
             discriminators.add(self.discriminator_adam.gradients(&loss)?);
@@ -176,8 +176,8 @@ impl Step {
         if let Some(clip) = self.objective.clip() {
             tch::no_grad(|| self.discriminator_adam.clamp(clip));
         }
-        for (space, (_, exchange)) in exchanges.drain(..) {
-            self.pools[&space].keep(exchange);
+        for (space, (_, exchange)) in &exchanges {
+            self.pools[space].keep(exchange);
         }
         Ok(terms.into_keys().zip(told).collect())
     }
@@ -196,12 +196,12 @@ impl Step {
     /// What each space's discriminator is shown: the pool's fakes for the current ones of all ranks, of which each part of
     /// this rank's gets its share.
     fn exchange(
-        &self,
+        &mut self,
         input: &StepInput,
         landed: &[IndexMap<Space, Tensor>],
         ranks: &Ranks,
     ) -> Result<IndexMap<Space, (Vec<Tensor>, Exchange)>, RankLost> {
-        let shown = |(space, pool): (&Space, &Pool)| {
+        let shown = |(space, pool): (&Space, &mut Pool)| {
             let own: Vec<&Tensor> = landed.iter().map(|part| &part[space]).collect();
             let parts = landed.len() as i64;
             let own = Tensor::cat(&own, 1);
@@ -218,7 +218,7 @@ impl Step {
                 own.unflatten(0, [arrows, -1]).chunk(parts, 1).into_iter().map(|part| part.flatten(0, 1));
             Ok((*space, (shown.collect(), exchange)))
         };
-        self.pools.iter().map(shown).collect()
+        self.pools.iter_mut().map(shown).collect()
     }
 
     /// G(source) for every generator.

@@ -18,6 +18,7 @@ mod metrics;
 mod model;
 mod networks;
 mod objectives;
+mod precision;
 mod printed;
 mod python;
 mod ranks;
