@@ -4,7 +4,8 @@ use std::env;
 use std::path::PathBuf;
 
 fn main() {
-    let sources = ["src/torch/shim.cpp", "src/torch/program.cpp", "src/torch/group.cpp"];
+    let sources =
+        ["src/torch/shim.cpp", "src/torch/program.cpp", "src/torch/group.cpp", "src/torch/measure.cpp"];
     for source in sources.iter().chain(&["src/torch/guarded.h", "src/torch/include"]) {
         println!("cargo:rerun-if-changed={source}");
     }
@@ -21,6 +22,8 @@ fn main() {
         .cpp(true)
         .std("c++17")
         .warnings(false)
+        // As libtorch was compiled: without it some of its classes are laid out otherwise.
+        .define("NDEBUG", None)
         .include("src/torch/include")
         .include(root.join("include"))
         .include(root.join("include/torch/csrc/api/include"))

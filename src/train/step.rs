@@ -11,6 +11,7 @@ use tch::{TchError, Tensor};
 use super::adam::Adam;
 use super::pool::{Choice, Exchange, Pool};
 use super::ranks::{RankLost, Ranks};
+use super::stopwatch::{Part, Stopwatch};
 use crate::loss::{Objective, gradient_penalty, l1, r1};
 use crate::nets::{DiscriminatorNode, GeneratorNode, Graph, Network};
 use crate::recipe::{Recipe, Space};
@@ -78,6 +79,8 @@ pub struct Step {
     pub generator_adam: Adam,
     /// One Adam over all discriminators.
     pub discriminator_adam: Adam,
+    /// Times the parts of a step; none outside of a benchmark.
+    pub stopwatch: Option<Stopwatch>,
     objective: Objective,
     r1_weight: f64,
     cycle_weight: f64,
@@ -105,6 +108,7 @@ impl Step {
             pools: graph.discriminators.keys().map(|space| (*space, Pool::new(recipe.loss.pool))).collect(),
             generator_adam: adam("generators."),
             discriminator_adam: adam("discriminators."),
+            stopwatch: None,
             objective: recipe.loss.adversarial,
             r1_weight: recipe.loss.r1,
             cycle_weight: recipe.loss.cycle,
@@ -129,10 +133,12 @@ impl Step {
         } else {
             (tch::no_grad(|| self.translate(input)), Vec::new())
         };
+        self.border(Part::Generators);
 
         let exchanges = self.exchange(input, &fakes, ranks)?;
         let loss = self.discriminator_loss(input, &exchanges, &mut terms);
         let discriminators = self.discriminator_adam.gradients(&loss)?;
+        self.border(Part::Discriminators);
 
         // The discriminators' gradients do not depend on the generators' update, so nothing has moved yet and one exchange
         // serves all.
@@ -151,7 +157,15 @@ impl Step {
         for (space, exchange) in exchanges {
             self.pools[&space].keep(exchange);
         }
+        self.border(Part::Optimizer);
         Ok(terms.into_keys().zip(told).collect())
+    }
+
+    /// Where `part` of a step ends.
+    pub(super) fn border(&mut self, part: Part) {
+        if let Some(stopwatch) = &mut self.stopwatch {
+            stopwatch.border(part);
+        }
     }
 
     /// What each space's discriminator is shown: the pool's fakes for the current ones of all ranks, of which this rank
