@@ -6,7 +6,8 @@ use std::path::PathBuf;
 const KERNELS: &str = "src/torch/kernels.cpp";
 
 fn main() {
-    let sources = ["src/torch/shim.cpp", "src/torch/program.cpp", "src/torch/group.cpp"];
+    let sources =
+        ["src/torch/shim.cpp", "src/torch/program.cpp", "src/torch/group.cpp", "src/torch/measure.cpp"];
     for source in sources.iter().chain(&[KERNELS, "src/torch/guarded.h", "src/torch/include"]) {
         println!("cargo:rerun-if-changed={source}");
     }
@@ -22,6 +23,8 @@ fn main() {
     let build = || {
         let mut build = cc::Build::new();
         build.cpp(true).std("c++17").warnings(false);
+        // As libtorch was compiled: without it some of its classes are laid out otherwise.
+        build.define("NDEBUG", None);
         build.include("src/torch/include").include(root.join("include"));
         build.include(root.join("include/torch/csrc/api/include"));
         build

@@ -69,6 +69,31 @@ pub fn of_rank(name: &str, local_rank: u32) -> Result<Device, DeviceError> {
     }
 }
 
+/// Waits until a GPU has done all that it was given; a CPU always has.
+pub fn synchronize(device: Device) {
+    if let Device::Cuda(index) = device {
+        Cuda::synchronize(index as i64);
+    }
+}
+
+/// Model names of the GPUs, as the kernel's side of the driver lists them.
+pub fn gpu_names() -> Vec<String> {
+    let folders = std::fs::read_dir("/proc/driver/nvidia/gpus").into_iter().flatten().flatten();
+    let model = |folder: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(folder.path().join("information")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Model:"))?;
+        Some(line.trim().to_string())
+    };
+    folders.filter_map(model).collect()
+}
+
+/// The model name of the machine's CPU, as the kernel knows it.
+pub fn cpu_name() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("model name"))?;
+    Some(line.trim_start_matches([' ', '\t', ':']).to_string())
+}
+
 /// The name that [`parse`] reads.
 pub fn name(device: Device) -> String {
     match device {

@@ -4,6 +4,7 @@
 
 pub mod apply;
 pub mod atomic;
+pub mod bench;
 pub mod cli;
 pub mod data;
 pub mod device;

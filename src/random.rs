@@ -51,6 +51,8 @@ pub enum Purpose {
     Mismatch = 19,
     /// Noise of the pictures that are compared with real images.
     Watch = 20,
+    /// The images that a benchmark trains on. Counter: 2 × batch + side.
+    Bench = 21,
 }
 
 /// The generator for one choice: `ChaCha8` under a key made of `seed`, `purpose` and `counter`.

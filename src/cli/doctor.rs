@@ -6,7 +6,7 @@ use clap::Parser;
 use tch::Cuda;
 
 use super::{Failure, print};
-use crate::device::cuda_devices;
+use crate::device::{cuda_devices, gpu_names};
 use crate::torch::{LIBTORCH, NoCuda, version};
 
 /// Where the kernel's side of the driver says its version.
@@ -62,17 +62,6 @@ fn loaded_libtorch() -> Option<String> {
 fn driver_version() -> Option<String> {
     let text = std::fs::read_to_string(KERNEL_DRIVER).ok()?;
     text.lines().next().map(|line| line.trim_start_matches("NVRM version: ").to_string())
-}
-
-/// Model names as the kernel driver lists them.
-fn gpu_names() -> Vec<String> {
-    let folders = std::fs::read_dir("/proc/driver/nvidia/gpus").into_iter().flatten().flatten();
-    let model = |folder: std::fs::DirEntry| {
-        let text = std::fs::read_to_string(folder.path().join("information")).ok()?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Model:"))?;
-        Some(line.trim().to_string())
-    };
-    folders.filter_map(model).collect()
 }
 
 fn cuda_hint(missing: &NoCuda) -> &'static str {

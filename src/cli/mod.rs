@@ -4,6 +4,7 @@
 //! training broke off; 2: nothing was begun; 130 and 143: interrupted, everything saved.
 
 mod apply;
+mod bench;
 mod demo_data;
 mod doctor;
 mod eval;
@@ -46,6 +47,7 @@ enum Command {
     Apply(apply::Args),
     Sample(sample::Args),
     Eval(eval::Args),
+    Bench(bench::Args),
     DemoData(demo_data::Args),
     Recipe(recipe::Args),
     Generate(generate::Args),
@@ -108,6 +110,7 @@ fn run_command(command: Command) -> Result<u8, Failure> {
         Command::Apply(args) => apply::run(args),
         Command::Sample(args) => sample::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::DemoData(args) => demo_data::run(&args),
         Command::Recipe(args) => recipe::run(&args),
         Command::Generate(args) => generate::run(&args),

@@ -1,6 +1,7 @@
 //! What libtorch has and tch does not bind (`shim.cpp`, `program.cpp` for networks as programs, `group.cpp` for processes
-//! that train together; each with its safe side), the one place where a libtorch failure inside plain tch calls becomes an error (`guard`), when its CUDA half is loaded (`cuda`), and how the memory it frees
-//! is kept (`memory`).
+//! that train together, `measure.cpp` for benchmarks; each with its safe side), the one place where a libtorch failure inside
+//! plain tch calls becomes an error (`guard`), when its CUDA half is loaded (`cuda`), and how the memory it frees is kept
+//! (`memory`).
 
 use tch::{Kind, Tensor};
 
@@ -9,6 +10,7 @@ mod cuda;
 mod group;
 mod guard;
 mod kernels;
+mod measure;
 mod memory;
 mod program;
 mod shim;
@@ -19,6 +21,7 @@ pub use cuda::{NoCuda, load_cuda};
 pub use group::{Group, Meeting};
 pub use guard::{TorchError, guard};
 pub use kernels::{Winograd, channels_last, instance_norm};
+pub use measure::{count_products, cuda_peak_memory, with_tf32_products};
 pub use memory::keep_freed_memory;
 pub use program::{Program, pickle};
 pub use shim::{AdamRates, fused_adam, leaky_relu, version};

@@ -26,5 +26,6 @@ pub mod schedule;
 pub mod signals;
 pub mod state;
 pub mod step;
+pub mod stopwatch;
 pub mod trainer;
 pub mod watch;

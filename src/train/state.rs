@@ -3,15 +3,21 @@
 
 use std::collections::HashMap;
 
+use indexmap::IndexMap;
+use rand::Rng as _;
 use tch::{Device, Kind, TchError, Tensor};
 
+use super::draw::step_input;
 use super::ema::Ema;
 use super::metrics::Meter;
 use super::ranks::{RankLost, Ranks};
 use super::step::{Step, StepError, StepInput};
-use crate::data::condition::Conditions;
+use super::stopwatch::Part;
+use crate::data::condition::{Conditioned, Conditions};
+use crate::data::loader::Batch;
 use crate::nets::Graph;
-use crate::recipe::{Arithmetic, Recipe};
+use crate::random::{Purpose, stream};
+use crate::recipe::{Arithmetic, Recipe, Space};
 use crate::torch::set_arithmetic;
 
 /// The changing state of a run.
@@ -61,6 +67,34 @@ impl State {
         let ema =
             (recipe.train.ema > 0.0).then(|| Ema::new(recipe, conditions, &graph, device)).transpose()?;
         Ok(Self { step: Step::new(recipe, graph), ema, meter: Meter::default(), steps: 0, device })
+    }
+
+    /// Does the next step on what was loaded for it, this rank's share of the batch. `sides` holds the conditions of each
+    /// conditioned space.
+    ///
+    /// # Errors
+    /// libtorch's, or a rank is lost.
+    pub fn show(
+        &mut self,
+        recipe: &Recipe,
+        sides: &IndexMap<Space, Conditioned>,
+        loaded: &Batch,
+        ranks: &Ranks,
+    ) -> Result<(), StepError> {
+        let (steps, share) = (self.steps, ranks.share());
+        let count = recipe.train.accumulate;
+        let part = |part| {
+            let place = (steps, share.part(part, count));
+            step_input(recipe, sides, &loaded.part(part, count), place, self.device)
+        };
+        let parts: Vec<_> = (0..count).map(part).collect();
+        // Dropout is the one random choice that libtorch makes itself.
+        let counter = steps * u64::from(share.ranks) + u64::from(share.rank);
+        tch::manual_seed(stream(recipe.train.seed, Purpose::Dropout, counter).next_u64() as i64);
+        self.step.border(Part::Load);
+        self.advance(&parts, ranks)?;
+        self.step.border(Part::Rest);
+        Ok(())
     }
 
     /// Does one step, together with the other ranks; see [`Step::run`].

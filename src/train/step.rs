@@ -11,6 +11,7 @@ use tch::{TchError, Tensor};
 use super::adam::Adam;
 use super::pool::{Choice, Exchange, Pool};
 use super::ranks::{RankLost, Ranks};
+use super::stopwatch::{Part, Stopwatch};
 use crate::loss::{Objective, gradient_penalty, l1, r1};
 use crate::nets::{DiscriminatorNode, GeneratorNode, Graph, Network};
 use crate::recipe::{Recipe, Space};
@@ -97,6 +98,8 @@ pub struct Step {
     pub generator_adam: Adam,
     /// One Adam over all discriminators.
     pub discriminator_adam: Adam,
+    /// Times the parts of a step; none outside of a benchmark.
+    pub stopwatch: Option<Stopwatch>,
     objective: Objective,
     r1_weight: f64,
     cycle_weight: f64,
@@ -124,6 +127,7 @@ impl Step {
             pools: graph.discriminators.keys().map(|space| (*space, Pool::new(recipe.loss.pool))).collect(),
             generator_adam: adam("generators."),
             discriminator_adam: adam("discriminators."),
+            stopwatch: None,
             objective: recipe.loss.adversarial,
             r1_weight: recipe.loss.r1,
             cycle_weight: recipe.loss.cycle,
@@ -155,11 +159,13 @@ impl Step {
             };
             seen.push(self.landed(input, &fakes));
         }
+        self.border(Part::Generators);
         let exchanges = self.exchange(&parts[0], &seen, ranks)?;
         for (part, input) in parts.iter().enumerate() {
             let loss = self.discriminator_loss(input, &exchanges, part, &mut terms);
             discriminators.add(self.discriminator_adam.gradients(&loss)?);
         }
+        self.border(Part::Discriminators);
 
         // The discriminators' gradients do not depend on the generators' update, so nothing has moved yet and one exchange
         // serves all.
@@ -179,7 +185,15 @@ impl Step {
         for (space, (_, exchange)) in &exchanges {
             self.pools[space].keep(exchange);
         }
+        self.border(Part::Optimizer);
         Ok(terms.into_keys().zip(told).collect())
+    }
+
+    /// Where `part` of a step ends.
+    pub(super) fn border(&mut self, part: Part) {
+        if let Some(stopwatch) = &mut self.stopwatch {
+            stopwatch.border(part);
+        }
     }
 
     /// The fakes of each space as its discriminator sees them, `[arrows, batch, channels, height, width]`.

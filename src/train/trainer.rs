@@ -3,10 +3,8 @@
 use std::time::Instant;
 
 use indexmap::IndexMap;
-use rand::Rng as _;
 use tch::Device;
 
-use super::draw::step_input;
 use super::metrics::Tick;
 use super::pace::{FirstSteps, Lap};
 use super::plan::Plan;
@@ -17,10 +15,9 @@ use super::signals::Signals;
 use super::state::State;
 use super::step::StepError;
 use crate::data::condition::Conditioned;
-use crate::data::loader::{Batch, Loader, SampleOptions, Sides};
+use crate::data::loader::{Loader, SampleOptions, Sides};
 use crate::data::scan::Skipped;
 use crate::device;
-use crate::random::{Purpose, stream};
 use crate::recipe::{Recipe, Space};
 use crate::torch::{TorchError, guard};
 
@@ -131,7 +128,8 @@ impl Trainer {
             let asked = Instant::now();
             let loaded = self.loader.next()?;
             lap.waited += asked.elapsed().as_secs_f64();
-            match guard(&device_name, || self.advance(&loaded))? {
+            let show = || self.state.show(&recipe, &self.conditioned, &loaded, &self.ranks);
+            match guard(&device_name, show)? {
                 Err(StepError::Lost(lost)) => return Err(self.lost(lost)),
                 Err(StepError::Torch(error)) => return Err(torch_failed(&device_name, &error).into()),
                 Ok(()) => (),
@@ -139,7 +137,9 @@ impl Trainer {
             let images = self.state.steps * batch;
             tell(Event::Step { images });
 
-            if let Some(steps_per_second) = first_steps.take(Instant::now, || self.wait_for_device()) {
+            if let Some(steps_per_second) =
+                first_steps.take(Instant::now, || device::synchronize(self.device))
+            {
                 let images_per_second = steps_per_second * batch as f64;
                 let seconds_left = recipe.train.images.saturating_sub(images) as f64 / images_per_second;
                 tell(Event::Estimate { images_per_second, seconds_left });
@@ -187,20 +187,6 @@ impl Trainer {
         TrainError::Lost { lost, images, saved: self.ranks.is_first() }
     }
 
-    fn advance(&mut self, loaded: &Batch) -> Result<(), StepError> {
-        let (steps, share) = (self.state.steps, self.ranks.share());
-        let count = self.recipe.train.accumulate;
-        let part = |part| {
-            let place = (steps, share.part(part, count));
-            step_input(&self.recipe, &self.conditioned, &loaded.part(part, count), place, self.device)
-        };
-        let parts: Vec<_> = (0..count).map(part).collect();
-        // Dropout is the one random choice that libtorch makes itself.
-        let counter = steps * u64::from(share.ranks) + u64::from(share.rank);
-        tch::manual_seed(stream(self.recipe.train.seed, Purpose::Dropout, counter).next_u64() as i64);
-        self.state.advance(&parts, &self.ranks)
-    }
-
     fn tell_lost(&self, tell: &mut dyn FnMut(Event<'_>)) {
         let lost = self.sides.datasets.iter().flat_map(|side| side.take_late_failures());
         lost.for_each(|lost| tell(Event::Lost(lost)));
@@ -208,12 +194,6 @@ impl Trainer {
 
     fn save(&self) -> Result<(), TrainError> {
         self.record.as_ref().map_or(Ok(()), |record| record.save(&self.state))
-    }
-
-    fn wait_for_device(&self) {
-        if let Device::Cuda(index) = self.device {
-            tch::Cuda::synchronize(index as i64);
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy lets tests unwrap, but not their helpers")]
 
 mod bad_input;
+mod bench;
 mod drawing;
 mod encoders;
 mod export;
