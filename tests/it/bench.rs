@@ -236,3 +236,41 @@ fn products_are_those_that_pytorch_counts() {
     done.unwrap();
     assert_eq!(products, expected["step"].as_u64().unwrap());
 }
+
+/// The folder that `make bench-bundle` makes, somewhere else than the clone.
+#[test]
+#[ignore = "takes long: starts PyTorch several times; `make soak`"]
+fn a_bundle_measures_where_it_lies() {
+    let Some(python) = python::interpreter() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = folder.path().join("bundle");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/bundle.sh");
+    let packed = Command::new("sh").args([&script, &bundle]).arg(env!("CARGO_BIN_EXE_translate")).status();
+    assert!(packed.unwrap().success());
+    let output = Command::new("sh")
+        .arg(bundle.join("run.sh"))
+        .env("PYTHON", python)
+        .envs([("DEVICE", "cpu"), ("TRAIN", "demo:1"), ("APPLY", "demo:2"), ("RESULTS", "results.md")])
+        .envs([("MODES", "eager,channels-last+bf16"), ("TURNS", "2"), ("FILES", "2")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let results = std::fs::read_to_string(bundle.join("results.md")).unwrap();
+    assert_eq!(results, String::from_utf8_lossy(&output.stdout));
+    for line in [
+        "### `translate doctor`",
+        "### `translate bench train -r demo --set train.batch=1 --device cpu`",
+        "| train `demo` on cpu | ms a step | images/s | memory | translate / this |",
+        "### `translate bench apply -r demo --batch 2 --device cpu --steps 1`",
+        "| apply `demo` on cpu | ms an image | images/s | memory | translate / this |",
+    ] {
+        assert!(results.lines().any(|found| found == line), "no `{line}` in {results}");
+    }
+    for (row, count) in
+        [("| translate |", 2), ("| PyTorch, eager |", 2), ("| PyTorch, channels-last + bf16 |", 2)]
+    {
+        let found = results.lines().filter(|line| line.starts_with(row) && line.matches('|').count() == 6);
+        assert_eq!(found.count(), count, "{row} in {results}");
+    }
+    assert!(!results.contains("does not work here"), "{results}");
+}
