@@ -7,6 +7,7 @@ pub mod atomic;
 pub mod cli;
 pub mod data;
 pub mod device;
+pub mod environment;
 pub mod eval;
 pub mod loss;
 pub mod model;

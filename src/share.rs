@@ -26,6 +26,12 @@ impl Share {
         let begin = first + self.rank as u64 * count;
         begin..begin + count
     }
+
+    /// Whether the item of this number is this process's. Items are dealt in turn, so that every length of a list is divided
+    /// equally up to one, and what lies beside each other in it, and may take as long, is not all one process's.
+    pub const fn takes(self, index: usize) -> bool {
+        index % self.ranks as usize == self.rank as usize
+    }
 }
 
 #[cfg(test)]
@@ -37,5 +43,12 @@ mod tests {
         let ranges: Vec<_> = (0..3).map(|rank| Share { rank, ranks: 3 }.range(20, 6)).collect();
         assert_eq!(ranges, [20..22, 22..24, 24..26]);
         assert_eq!(Share::WHOLE.range(20, 6), 20..26);
+    }
+
+    #[test]
+    fn items_are_dealt_in_turn() {
+        let dealt = |rank| (0..7).filter(|i| Share { rank, ranks: 3 }.takes(*i)).collect::<Vec<_>>();
+        assert_eq!([dealt(0), dealt(1), dealt(2)], [vec![0, 3, 6], vec![1, 4], vec![2, 5]]);
+        assert!((0..7).all(|i| Share::WHOLE.takes(i)));
     }
 }
