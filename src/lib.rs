@@ -8,6 +8,7 @@ pub mod bench;
 pub mod cli;
 pub mod data;
 pub mod device;
+pub mod environment;
 pub mod eval;
 pub mod loss;
 pub mod model;

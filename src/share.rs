@@ -33,6 +33,12 @@ impl Share {
         let begin = first + self.rank as u64 * count;
         begin..begin + count
     }
+
+    /// Whether the item of this number is this process's. Items are dealt in turn, so that every length of a list is divided
+    /// equally up to one, and what lies beside each other in it, and may take as long, is not all one process's.
+    pub const fn takes(self, index: usize) -> bool {
+        index % self.ranks as usize == self.rank as usize
+    }
 }
 
 #[cfg(test)]
@@ -46,5 +52,12 @@ mod tests {
         assert_eq!(Share::WHOLE.range(20, 6), 20..26);
         let second = Share { rank: 1, ranks: 2 };
         assert_eq!([0, 1].map(|part| second.part(part, 2).range(20, 8)), [24..26, 26..28]);
+    }
+
+    #[test]
+    fn items_are_dealt_in_turn() {
+        let dealt = |rank| (0..7).filter(|i| Share { rank, ranks: 3 }.takes(*i)).collect::<Vec<_>>();
+        assert_eq!([dealt(0), dealt(1), dealt(2)], [vec![0, 3, 6], vec![1, 4], vec![2, 5]]);
+        assert!((0..7).all(|i| Share::WHOLE.takes(i)));
     }
 }

@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::fs::symlink_metadata;
 use std::path::Path;
 
+use crate::atomic::is_leftover;
+
 /// One key for all paths that a file system which ignores case takes for the same.
 pub(super) fn folded(path: &Path) -> OsString {
     path.to_str().map_or_else(|| path.as_os_str().to_ascii_lowercase(), |text| text.to_lowercase().into())
@@ -14,9 +16,7 @@ pub(super) fn folded(path: &Path) -> OsString {
 pub(super) fn ignores_case(folder: &Path) -> bool {
     let mut above = folder.ancestors().chain([Path::new(".")]).filter_map(|path| path.canonicalize().ok());
     let Some(there) = above.find(|path| path.is_dir()) else { return true };
-    let mut names = there.read_dir().into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let (folder, name) = match (names.find(|name| respelt(name).is_some()), there.parent(), there.file_name())
-    {
+    let (folder, name) = match (telling_name(&there), there.parent(), there.file_name()) {
         (Some(name), _, _) => (there.as_path(), name),
         // An empty folder's own name tells, unless the folder above belongs to another file system.
         (None, Some(parent), Some(name)) if file_system(parent) == file_system(&there) => {
@@ -26,6 +26,13 @@ pub(super) fn ignores_case(folder: &Path) -> bool {
     };
     let found = |name: &OsStr| identity(&folder.join(name));
     respelt(&name).is_none_or(|other| found(&name).is_none() || found(&name) == found(&other))
+}
+
+/// The name of something in the folder that has another spelling. What another process writes at this moment may be gone
+/// before it is looked for.
+fn telling_name(folder: &Path) -> Option<OsString> {
+    let mut names = folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.file_name());
+    names.find(|name| respelt(name).is_some() && !is_leftover(name))
 }
 
 fn file_system(folder: &Path) -> Option<u64> {
@@ -73,6 +80,15 @@ mod tests {
         fs::remove_file(root.join("aB.PNG")).unwrap();
         fs::write(root.join("aB.PNG"), "").unwrap();
         assert_eq!(ignores_case(root), before);
+    }
+
+    #[test]
+    fn what_is_being_written_tells_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, telling) in [(".translate-abc.part", None), ("12.3", None), ("Ab.png", Some("Ab.png"))] {
+            fs::write(folder.path().join(name), "").unwrap();
+            assert_eq!(telling_name(folder.path()), telling.map(OsString::from));
+        }
     }
 
     #[test]

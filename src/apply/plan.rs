@@ -16,6 +16,7 @@ use super::case::{folded, ignores_case};
 use crate::atomic;
 use crate::data::encode::Format;
 use crate::data::scan::{ScanError, Skipped, real_path, scan};
+use crate::share::Share;
 use crate::words::quoted;
 
 /// What was asked for.
@@ -29,6 +30,8 @@ pub struct PlanOptions {
     pub format: Option<Format>,
     /// Whether an output that exists is made again.
     pub overwrite: bool,
+    /// This process's part, where several translate the same inputs into the same folder.
+    pub share: Share,
 }
 
 /// One image to translate.
@@ -47,7 +50,7 @@ pub struct Item {
 pub struct Plan {
     /// What is to be done: the inputs in the order given, each folder's images sorted by path.
     pub items: Vec<Item>,
-    /// Images left out because their output exists.
+    /// Images of this process's part that are left out because their output exists.
     pub existing: usize,
     /// What was not looked into, such as unreadable folders and links in a circle.
     pub warnings: Vec<Skipped>,
@@ -103,6 +106,17 @@ pub enum PlanError {
         /// The input that would be lost, often the same.
         victim: PathBuf,
     },
+    /// What one of several processes writes, another would take for an input.
+    #[error(
+        "translations in `{}` would lie in the input folder `{}`, where the other processes would take them for inputs; \
+         choose another output folder", output.display(), input.display()
+    )]
+    AmongInputs {
+        /// The output folder.
+        output: PathBuf,
+        /// The input folder.
+        input: PathBuf,
+    },
     /// The output folder is a file.
     #[error("output `{}` is a file; expected a folder, or a path where one can be made", path.display())]
     OutputIsFile {
@@ -140,7 +154,8 @@ impl Plan {
     ///
     /// A file goes straight into the output folder and a folder's tree is mirrored below it. Stem and
     /// extension are kept as they are written unless `options.format` is given; a file of a format that
-    /// cannot be written becomes a png.
+    /// cannot be written becomes a png. The parts of several processes are dealt before it is known which outputs exist, so
+    /// that they are the same whenever each of them looks.
     ///
     /// # Errors
     /// Whatever [`PlanError`] names.
@@ -152,12 +167,13 @@ impl Plan {
         let (candidates, warnings) = find(options)?;
         let candidates = refuse_collisions(candidates, ignores_case(output))?;
         refuse_written_inputs(&candidates)?;
-        let found = candidates.len();
-        let items: Vec<Item> = candidates
-            .into_iter()
-            .map(|candidate| candidate.item)
-            .filter(|item| options.overwrite || !item.output.is_file())
-            .collect();
+        if options.share != Share::WHOLE {
+            refuse_outputs_among_inputs(&candidates, options)?;
+        }
+        let own = candidates.into_iter().enumerate().filter(|(index, _)| options.share.takes(*index));
+        let mut items: Vec<Item> = own.map(|(_, candidate)| candidate.item).collect();
+        let found = items.len();
+        items.retain(|item| options.overwrite || !item.output.is_file());
         if !items.is_empty() {
             try_writing(output).map_err(|source| PlanError::NotWritable { path: output.clone(), source })?;
         }
@@ -187,14 +203,15 @@ fn find(options: &PlanOptions) -> Result<(Vec<Candidate>, Vec<Skipped>), PlanErr
     if !missing.is_empty() {
         return Err(PlanError::Missing { paths: missing });
     }
-    let output = options.output.canonicalize().ok();
     let mut candidates = Vec::new();
     let (mut warnings, mut excluded) = (Vec::new(), None);
     for input in &options.inputs {
         if input.is_dir() {
-            let nested = output.as_deref().and_then(|output| nested_below(output, input));
             let folder = scan(input)?;
             warnings.extend(folder.warnings);
+            // After the scan: another process may make the folder and write into it meanwhile.
+            let output = options.output.canonicalize().ok();
+            let nested = output.and_then(|output| nested_below(&output, input));
             for relative in folder.files {
                 if nested.as_ref().is_some_and(|nested| relative.starts_with(nested)) {
                     excluded = Some(options.output.clone());
@@ -265,6 +282,24 @@ fn refuse_written_inputs(candidates: &[Candidate]) -> Result<(), PlanError> {
         let victim = item.output.canonicalize().ok().and_then(|real| inputs.get(real.as_path()).copied());
         if let Some(victim) = victim {
             return Err(PlanError::OverInput { input: item.input.clone(), victim: victim.input.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn refuse_outputs_among_inputs(candidates: &[Candidate], options: &PlanOptions) -> Result<(), PlanError> {
+    // A folder that is still to be made holds no input, and what lies strictly below one is no input of it.
+    let Ok(output) = options.output.canonicalize() else { return Ok(()) };
+    let folders =
+        options.inputs.iter().filter(|input| input.is_dir() && nested_below(&output, input).is_none());
+    for input in folders {
+        let real = real_path(input);
+        let lies_in_it = |candidate: &Candidate| {
+            let name = candidate.item.output.strip_prefix(&options.output);
+            name.is_ok_and(|name| output.join(name).starts_with(&real))
+        };
+        if candidates.iter().any(lies_in_it) {
+            return Err(PlanError::AmongInputs { output: options.output.clone(), input: input.clone() });
         }
     }
     Ok(())

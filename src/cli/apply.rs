@@ -9,9 +9,11 @@ use super::{Failure, at_least_one, print, thread_count};
 use crate::apply::batch::Batch;
 use crate::apply::pipeline::{self, PipelineOptions, Progress};
 use crate::apply::plan::{Plan, PlanOptions};
+use crate::apply::shard::Shard;
 use crate::data::encode::Format;
 use crate::device;
 use crate::model;
+use crate::share::Share;
 use crate::train::signals::Signals;
 
 /// Translate images: files, or whole folders with their trees
@@ -19,7 +21,8 @@ use crate::train::signals::Signals;
 #[command(after_help = "Examples:
   translate apply models/photos-anime photos -o drawn
   translate apply anime.safetensors a.jpg b.png -o out --format png
-  translate apply models/photos-anime drawings -o back --to photos")]
+  translate apply models/photos-anime drawings -o back --to photos
+  translate apply models/photos-anime photos -o drawn --shard 0/4    # one of four processes that share the work")]
 pub struct Args {
     /// A run folder or a model file
     model: PathBuf,
@@ -41,6 +44,10 @@ pub struct Args {
     /// Images of equal size that go through the network together
     #[arg(long, default_value_t = 8, value_parser = at_least_one)]
     batch: usize,
+    /// The part of the inputs to translate, where several processes share them: `K/N`, K from 0; `auto`, by the variables of
+    /// torchrun, srun or a Slurm array; or `auto/N` for a pod of a Kubernetes indexed Job of N `completions`
+    #[arg(long, value_name = "PART")]
+    shard: Option<Shard>,
     /// Threads that read, and as many that write
     #[arg(long, default_value_t = 2, value_parser = thread_count)]
     threads: usize,
@@ -62,16 +69,23 @@ fn parse_format(format: &str) -> Result<Option<Format>, Failure> {
 /// Runs the command.
 pub fn run(args: Args) -> Result<u8, Failure> {
     let format = parse_format(&args.format)?;
-    let device = device::parse(&args.device)?;
+    let part = args.shard.map(|shard| shard.part(&|name| std::env::var(name).ok())).transpose()?;
+    let device = match part {
+        Some(part) => device::of_rank(&args.device, part.local_rank)?,
+        None => device::parse(&args.device)?,
+    };
+    let share = part.map_or(Share::WHOLE, |part| part.share);
     let mut model = model::open(&args.model, device)?;
     model.prepare(args.to.as_deref(), device)?;
     let translator = model.translator(args.to.as_deref(), device)?;
-    let options = PlanOptions { inputs: args.inputs, output: args.output, format, overwrite: args.overwrite };
+    let (inputs, output, overwrite) = (args.inputs, args.output, args.overwrite);
+    let options = PlanOptions { inputs, output, format, overwrite, share };
     let plan = Plan::new(&options)?;
     let signals = Signals::listen()?;
 
     let (count, domain, device) = (plan.items.len(), translator.domain(), device::name(device));
-    tell(format_args!("translating {count} images to {domain} on {device}"));
+    let of = part.map_or_else(String::new, |_| format!(", shard {}/{}", share.rank, share.ranks));
+    tell(format_args!("translating {count} images to {domain} on {device}{of}"));
     for left_out in &plan.warnings {
         tell(format_args!("warning: left out {left_out}"));
     }

@@ -1,11 +1,9 @@
 //! How a launcher tells each of several processes which one it is: by the variables of `torchrun`, which Kubernetes'
 //! training operators set too, or by Slurm's.
 
-use std::fmt::Display;
-use std::ops::RangeInclusive;
-use std::str::FromStr;
 use std::time::Duration;
 
+use crate::environment::{SLURM, TORCHRUN, Variables, WrongVariable, number};
 use crate::torch::Meeting;
 
 /// How long ranks wait for each other; as long as `PyTorch`'s.
@@ -35,32 +33,15 @@ pub enum LaunchError {
         missing: &'static str,
     },
     /// No such number.
-    #[error("the environment variable `{name}` is `{value}`; expected {expected}")]
-    Value {
-        /// The variable.
-        name: &'static str,
-        /// Its value.
-        value: String,
-        /// What it should be.
-        expected: String,
-    },
+    #[error(transparent)]
+    Value(#[from] WrongVariable),
 }
-
-/// Names of the variables that one kind of launcher sets.
-struct Names {
-    rank: &'static str,
-    ranks: &'static str,
-    local_rank: &'static str,
-}
-
-const TORCHRUN: Names = Names { rank: "RANK", ranks: "WORLD_SIZE", local_rank: "LOCAL_RANK" };
-const SLURM: Names = Names { rank: "SLURM_PROCID", ranks: "SLURM_NTASKS", local_rank: "SLURM_LOCALID" };
 
 /// This process's place, from what `variable` gives for a name in the environment; none where it trains alone.
 ///
 /// # Errors
 /// See [`LaunchError`].
-pub fn launch(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Launch>, LaunchError> {
+pub fn launch(variable: &Variables<'_>) -> Result<Option<Launch>, LaunchError> {
     let is_meeting = variable("MASTER_ADDR").is_some();
     let names = match (variable(TORCHRUN.ranks), variable(SLURM.ranks)) {
         (Some(_), _) => TORCHRUN,
@@ -68,22 +49,19 @@ pub fn launch(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Launch
         (None, Some(_)) if is_meeting => SLURM,
         _ => return Ok(None),
     };
-    let ranks: u32 = number(variable, names.ranks, &names, 1..=u32::MAX)?;
+    let ranks: u32 = number(variable, names.ranks, 1..=u32::MAX)?.unwrap_or(1);
     if ranks == 1 {
         return Ok(None);
     }
     let missing = |name| LaunchError::Missing { given: names.ranks, missing: name };
-    let rank = number(variable, names.rank, &names, 0..=ranks - 1)?;
+    let rank = number(variable, names.rank, 0..=ranks - 1)?.ok_or_else(|| missing(names.rank))?;
     // One process a machine is its first.
-    let local_rank = match variable(names.local_rank) {
-        Some(_) => number(variable, names.local_rank, &names, 0..=ranks - 1)?,
-        None => 0,
-    };
+    let local_rank = number(variable, names.local_rank, 0..=ranks - 1)?.unwrap_or(0);
     let is_served = variable("TORCHELASTIC_USE_AGENT_STORE").is_some_and(|value| value == "True");
     let attempt = variable("TORCHELASTIC_RESTART_COUNT").unwrap_or_else(|| "0".into());
     let meeting = Meeting {
         host: variable("MASTER_ADDR").ok_or_else(|| missing("MASTER_ADDR"))?,
-        port: number(variable, "MASTER_PORT", &names, 1..=u16::MAX)?,
+        port: number(variable, "MASTER_PORT", 1..=u16::MAX)?.ok_or_else(|| missing("MASTER_PORT"))?,
         serves: rank == 0 && !is_served,
         name: format!("translate/{attempt}"),
         rank,
@@ -91,21 +69,6 @@ pub fn launch(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Launch
         timeout: PATIENCE,
     };
     Ok(Some(Launch { meeting, local_rank }))
-}
-
-fn number<T: FromStr + PartialOrd + Display>(
-    variable: &dyn Fn(&str) -> Option<String>,
-    name: &'static str,
-    names: &Names,
-    range: RangeInclusive<T>,
-) -> Result<T, LaunchError> {
-    let value = variable(name).ok_or(LaunchError::Missing { given: names.ranks, missing: name })?;
-    let number = value.trim().parse().ok().filter(|number| range.contains(number));
-    number.ok_or_else(|| LaunchError::Value {
-        name,
-        value,
-        expected: format!("{} to {}", range.start(), range.end()),
-    })
 }
 
 #[cfg(test)]

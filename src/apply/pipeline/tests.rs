@@ -38,7 +38,8 @@ fn pictures(count: u32) -> (TempDir, BTreeMap<PathBuf, RgbImage>) {
 
 fn plan(input: &Path, output: &Path) -> Plan {
     let inputs = vec![input.to_path_buf()];
-    Plan::new(&PlanOptions { inputs, output: output.to_path_buf(), format: None, overwrite: false }).unwrap()
+    let (output, share) = (output.to_path_buf(), crate::share::Share::WHOLE);
+    Plan::new(&PlanOptions { inputs, output, format: None, overwrite: false, share }).unwrap()
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "every network has this shape")]

@@ -22,7 +22,7 @@ fn write(path: &Path) {
 
 fn options(inputs: &[&Path], output: &Path) -> PlanOptions {
     let inputs = inputs.iter().map(|path| path.to_path_buf()).collect();
-    PlanOptions { inputs, output: output.to_path_buf(), format: None, overwrite: false }
+    PlanOptions { inputs, output: output.to_path_buf(), format: None, overwrite: false, share: Share::WHOLE }
 }
 
 /// Outputs below the output folder, in the plan's order.
@@ -192,4 +192,78 @@ fn planning_makes_the_output_folder_and_leaves_nothing_in_it() {
     let output = output.path().join("new/er");
     Plan::new(&options(&[images.path()], &output)).unwrap();
     assert_eq!(fs::read_dir(&output).unwrap().count(), 0);
+}
+
+/// The outputs of each of `ranks` processes.
+fn dealt(options: &PlanOptions, ranks: u32) -> Vec<Vec<PathBuf>> {
+    let plan = |rank| Plan::new(&PlanOptions { share: Share { rank, ranks }, ..options.clone() }).unwrap();
+    (0..ranks).map(|rank| plan(rank).items.into_iter().map(|item| item.output).collect()).collect()
+}
+
+#[test]
+fn the_parts_of_several_processes_are_disjoint_equal_and_together_all() {
+    let (images, output) =
+        (folder(&["a.png", "b.png", "c/d.png", "c/e.jpg", "f.png", "g.bmp", "h.png"]), folder(&[]));
+    let options = options(&[images.path(), &images.path().join("a.png")], output.path());
+    let whole = dealt(&options, 1).remove(0);
+    assert_eq!(whole.len(), 7);
+    for ranks in 1..10 {
+        let parts = dealt(&options, ranks);
+        let lengths = parts.iter().map(Vec::len);
+        assert!(lengths.clone().max().unwrap() - lengths.min().unwrap() <= 1, "{parts:?}");
+        let mut all = parts.concat();
+        all.sort();
+        let mut expected = whole.clone();
+        expected.sort();
+        assert_eq!(all, expected);
+    }
+}
+
+#[test]
+fn parts_stay_the_same_as_outputs_come_into_being() {
+    let (images, output) = (folder(&["a.png", "b.png", "c.png", "d.png", "e.png"]), folder(&[]));
+    let options = options(&[images.path()], output.path());
+    let before = dealt(&options, 2);
+    write(&before[0][0]);
+    write(&before[1][1]);
+    let after = dealt(&options, 2);
+    assert_eq!(after, [before[0][1..].to_vec(), before[1][..1].to_vec()]);
+    let second = Plan::new(&PlanOptions { share: Share { rank: 1, ranks: 2 }, ..options.clone() }).unwrap();
+    assert_eq!((second.items.len(), second.existing), (1, 1));
+    assert_eq!(dealt(&PlanOptions { overwrite: true, ..options }, 2), before);
+}
+
+#[test]
+fn every_process_sees_that_two_inputs_become_one_file() {
+    let (images, output) = (folder(&["a.jpg", "a.png", "b.png", "c.png"]), folder(&[]));
+    for rank in 0..4 {
+        let share = Share { rank, ranks: 4 };
+        let all =
+            PlanOptions { share, format: Some(Format::Png), ..options(&[images.path()], output.path()) };
+        assert_eq!(collision(&all).2, 0);
+    }
+}
+
+#[test]
+fn what_another_process_would_take_for_an_input_is_refused() {
+    let images = folder(&["a.jpg", "sub/b.jpg", "in/in/c.jpg"]);
+    let (top, below) = (images.path(), images.path().join("sub/drawn"));
+    let refused = |input: &Path, output: &Path| {
+        let share = Share { rank: 0, ranks: 2 };
+        let all = PlanOptions { share, format: Some(Format::Png), ..options(&[input], output) };
+        match Plan::new(&all) {
+            Ok(_) => false,
+            Err(PlanError::AmongInputs { .. }) => true,
+            Err(other) => panic!("{other}"),
+        }
+    };
+    assert!(refused(top, top) && refused(top, &top.join("sub/..")));
+    // `in/in/c.jpg` of `in` becomes `in/c.png`.
+    assert!(refused(&top.join("in"), top));
+    assert!(!refused(&top.join("sub"), top));
+    for _ in 0..2 {
+        // What lies below is passed over, as soon as it is there.
+        assert!(!refused(top, &below));
+        write(&below.join("a.png"));
+    }
 }
