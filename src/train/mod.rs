@@ -26,6 +26,7 @@ pub mod schedule;
 pub mod signals;
 pub mod state;
 pub mod step;
+pub mod step_input;
 pub mod stopwatch;
 pub mod trainer;
 pub mod watch;

@@ -8,49 +8,16 @@
 use indexmap::IndexMap;
 use tch::{TchError, Tensor};
 
+pub use super::step_input::{Augments, StepInput};
+
 use super::adam::Adam;
-use super::pool::{Choice, Exchange, Pool};
+use super::pool::{Exchange, Pool};
 use super::ranks::{RankLost, Ranks};
 use super::stopwatch::{Part, Stopwatch};
 use crate::loss::{Objective, gradient_penalty, l1, r1};
 use crate::nets::{DiscriminatorNode, GeneratorNode, Graph, Network};
 use crate::recipe::{Recipe, Space};
 use crate::torch::sum_kind;
-
-/// What a step takes in.
-#[derive(Debug)]
-pub struct StepInput {
-    /// Samples of every space: real images `[batch, 3, size, size]` in [-1, 1], noise `[batch, noise]`.
-    pub samples: IndexMap<Space, Tensor>,
-    /// For every conditioned space, the condition of each of its real images, which the fakes there are made for too:
-    /// labels `[batch]` or tokens `[batch, length]`.
-    pub conditions: IndexMap<Space, Tensor>,
-    /// Likewise, a condition that the real image does not meet; empty where the recipe does not ask for it.
-    pub mismatched: IndexMap<Space, Tensor>,
-    /// For every judged space, one replay-pool choice for each fake that lands there, those of all ranks.
-    pub choices: IndexMap<Space, Vec<Choice>>,
-    /// For every judged space, how much of each point of a gradient penalty is real, 0 to 1, `[fakes, 1, 1, 1]`; empty
-    /// where there is no such penalty.
-    pub mixes: IndexMap<Space, Tensor>,
-    /// For every space whose discriminator's inputs are augmented, what that takes.
-    pub augments: IndexMap<Space, Augments>,
-    /// Whether this step moves the generators too.
-    pub generators: bool,
-    /// Learning rate of this step.
-    pub lr: f64,
-}
-
-/// The random numbers of the augmentation of what one discriminator sees in a step, each 0 to below 1, see
-/// [`augment`](crate::nets::augment::augment).
-#[derive(Debug)]
-pub struct Augments {
-    /// For the fakes that the generators are judged by, `[fakes, 7]`.
-    pub current: Tensor,
-    /// For the real images, `[batch, 7]`.
-    pub real: Tensor,
-    /// For the fakes that the discriminator is shown, `[fakes, 7]`.
-    pub shown: Tensor,
-}
 
 /// The loss terms of a step by name, scalars on the device, without weights: `adversarial.<generator>`,
 /// `cycle.<space>`, `identity.<generator>`, `paired.<generator>`, `discriminator.<space>`, `penalty.<space>`, `r1.<space>`; and
