@@ -237,7 +237,7 @@ fn apply_table(report: &apply::Report) -> String {
     let mut lines = vec![
         head(&report.setting),
         format!(
-            "{} batches of {} images at {size}×{size}, after {} to warm up\n",
+            "{} × {} images at {size}×{size}, after {} batches to warm up\n",
             report.steps,
             report.batch,
             report.warm_up,
