@@ -217,6 +217,7 @@ fn validate(recipes: &[String]) -> u8 {
         match told(name, &[]) {
             Ok(_) => print(format!("{name}: valid")),
             Err(error) => {
+                print(format!("{name}: not valid"));
                 tell(format_args!("error: {error}\n"));
                 status = 1;
             }

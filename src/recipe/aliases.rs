@@ -125,7 +125,15 @@ const NAMES: &[(&str, Meaning)] = &[
     ("<<", Elsewhere("write the fields out, or into a recipe that this one `extends`")),
     ("description", Field("about")),
     ("version", Field("format")),
+    ("parent", EXTENDS),
+    ("base", EXTENDS),
+    ("_base_", EXTENDS),
+    ("inherit", EXTENDS),
+    ("inherits", EXTENDS),
 ];
+
+/// The recipe that another one is laid over.
+pub const EXTENDS: Meaning = Field("extends");
 
 /// What other tools call a value, its name here, and all that is to be written: the reference's `--gan_mode`, `--netG`,
 /// `--netD`, `--norm` and `--preprocess`, and common words for the same.
@@ -217,7 +225,11 @@ mod tests {
     fn what_a_name_is_here_is_a_field_of_the_schema() {
         let root = complete();
         for (name, meaning) in NAMES {
+            // It is taken out of the text before the schema is looked at.
             let (Field(path) | Changed(path, _)) = meaning else { continue };
+            if *meaning == EXTENDS {
+                continue;
+            }
             let step =
                 |found: Vec<_>, part| found.into_iter().flat_map(|it| below(&root, it, part)).collect();
             let found: Vec<&Value> = path.split('.').fold(vec![&root], step);

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 use serde_yaml::Value as Yaml;
 
-use super::aliases::{meaning, value_meaning};
+use super::aliases::{EXTENDS, meaning, value_meaning};
 use super::problem::{MOST, Problem};
 use super::tree::{Entry, Kind, Node, Place};
 use super::wording::{found, intended, likely, listed};
@@ -19,6 +19,18 @@ pub fn check(root: &Node, schema: &Value, is_part: bool) -> Vec<Problem> {
     let place = Place { bytes: start..start, ..root.place.clone() };
     checker.value("", &place, root, schema);
     checker.problems
+}
+
+/// Whether a recipe has no `extends`, but a name that was meant to be it.
+pub fn is_parent_misspelt(root: &Node, schema: &Value) -> bool {
+    let Some(fields) = schema.get("properties").and_then(Value::as_object) else { return false };
+    let known: Vec<&str> = fields.keys().map(String::as_str).chain(["extends", "needs"]).collect();
+    let names = root.as_map().into_iter().flatten().filter(|(name, _)| !known.contains(&name.as_str()));
+    names.into_iter().any(|(name, entry)| {
+        let is_meant =
+            meaning(name).map_or_else(|| likely(name, &known) == Some("extends"), |it| it == EXTENDS);
+        is_meant && entry.node.as_str().is_some()
+    })
 }
 
 struct Checker<'a> {
@@ -142,7 +154,9 @@ impl<'a> Checker<'a> {
                     self.report(path, &entry.key, message, None);
                 }
             } else {
-                let known: Vec<&str> = known.keys().copied().collect();
+                // Those two are taken out before.
+                let taken = ["extends", "needs"].into_iter().filter(|_| path == *name);
+                let known: Vec<&str> = known.keys().copied().chain(taken).collect();
                 let kind = schema.pointer("/properties/kind/const").and_then(Value::as_str);
                 self.unknown(&path, kind, entry, &known);
             }

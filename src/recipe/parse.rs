@@ -12,7 +12,7 @@ use super::problem::{MOST, Problem};
 use super::tree::{Entry, Kind, Node, Place, Source};
 
 /// Sections inside each other, at most.
-const DEEPEST: usize = 32;
+pub const DEEPEST: usize = 32;
 
 /// Reads a text that holds one YAML document. What is wrong with it is added to `problems`; nothing comes back where the
 /// text cannot be read on.

@@ -5,17 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use serde_yaml::{Mapping, Value};
 
-use super::check::check;
-use super::json_schema;
+use super::judge::judge;
 use super::link::LinkError;
 use super::parents::{Layers, Origin};
-use super::parse::parse;
-use super::presets::PRESETS;
+use super::parse::{DEEPEST, parse};
 use super::problem::{Problem, Problems};
 use super::rename::rename;
-use super::schema::{FORMAT, Recipe, SINCE};
+use super::schema::{Recipe, SINCE};
 use super::tree::{Entry, Kind, Node, Place, Source, lay};
 
 /// Why a recipe cannot be used. Each message names the recipe, the field and what was expected.
@@ -146,110 +143,13 @@ pub(super) fn complete(layers: Layers, sets: &[String]) -> Result<Resolved, Reci
             tree = tree.map(|tree| lay(tree, over));
         }
     }
-    let recipe = tree.as_ref().and_then(|tree| checked(tree, lacks_parent, &mut problems));
+    let recipe = tree.as_ref().and_then(|tree| judge(tree, &names, lacks_parent, &mut problems));
     match (recipe, tree) {
         (Some(recipe), Some(tree)) if problems.is_empty() => {
             Ok(Resolved { recipe, tree, parents: names, warnings })
         }
         _ => Err(RecipeError::Faulty(Problems::sorted(problems, &names))),
     }
-}
-
-/// The recipe of what is right in a tree. What is wrong is added to `problems`, save what follows from those before.
-fn checked(tree: &Node, lacks_parent: bool, problems: &mut Vec<Problem>) -> Option<Recipe> {
-    let mut found = check(tree, &json_schema::complete(), lacks_parent);
-    let recipe = if lacks_parent { None } else { read(tree, &mut found) };
-    found.retain(|problem| problems.iter().all(|before| before.place != problem.place));
-    problems.append(&mut found);
-    recipe
-}
-
-/// The recipe of what is right in a tree; what breaks the rules is added to `problems`. None where too little is right.
-fn read(tree: &Node, problems: &mut Vec<Problem>) -> Option<Recipe> {
-    let wrong: Vec<String> = problems.iter().map(|problem| problem.field.clone()).collect();
-    let right = mended(tree, "", &wrong);
-    let recipe: Recipe = match serde_yaml::from_value(right) {
-        Ok(recipe) => recipe,
-        Err(_) if !problems.is_empty() => return None,
-        Err(error) => {
-            problems.push(Problem::at(tree.place.clone(), error.to_string()));
-            return None;
-        }
-    };
-    let related = |field: &str, wrong: &String| {
-        let inside = |a: &str, b: &str| a == b || a.strip_prefix(b).is_some_and(|rest| rest.starts_with('.'));
-        inside(field, wrong) || inside(wrong, field)
-    };
-    for invalid in recipe.validate() {
-        if wrong.iter().any(|wrong| related(&invalid.field, wrong)) {
-            continue;
-        }
-        let (place, is_itself) = match tree.nearest(&invalid.field) {
-            Some((entry, true)) if !entry.node.is_section() => (&entry.node.place, true),
-            Some((entry, _)) => (&entry.key, false),
-            None => (&tree.place, false),
-        };
-        let works = invalid.works.as_deref();
-        let hint = is_itself.then(|| over_shipped(&invalid.field, works, place)).flatten();
-        let hint = hint.or_else(|| works.map(|works| write_instead(&invalid.field, works, place)));
-        let problem = Problem { hint, ..Problem::at(place.clone(), invalid.to_string()) };
-        problems.push(Problem { field: invalid.field, ..problem });
-    }
-    Some(recipe)
-}
-
-/// What to do about a value that cannot be changed where it is written.
-fn over_shipped(field: &str, works: Option<&str>, place: &Place) -> Option<String> {
-    let Source { name, has_lines, .. } = place.source.as_ref();
-    let is_shipped = *has_lines && PRESETS.iter().any(|preset| preset.name == name);
-    let value = works.unwrap_or("…");
-    is_shipped
-        .then(|| format!("`{name}` is shipped: lay another value over it, as in `--set {field}={value}`"))
-}
-
-/// A value that works, as it is written at a place.
-fn write_instead(field: &str, works: &str, place: &Place) -> String {
-    if place.source.has_lines {
-        let name = field.rsplit('.').next().unwrap_or(field);
-        format!("as in `{name}: {works}`")
-    } else {
-        format!("as in `--set {field}={works}`")
-    }
-}
-
-/// The values of a tree. Fields that are `wrong` have their defaults, or a stand-in where there is none, so that the others
-/// can be checked too.
-fn mended(node: &Node, path: &str, wrong: &[String]) -> Value {
-    let Some(map) = node.as_map() else { return node.to_value() };
-    let below = |name: &str| if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
-    let is_wrong = |name: &str| wrong.contains(&below(name));
-    if is_wrong("kind") {
-        let kind = stand_in(&below("kind")).unwrap_or_default();
-        return Mapping::from_iter([("kind".into(), kind)]).into();
-    }
-    let right = map.iter().filter(|(name, _)| !is_wrong(name));
-    let right = right.map(|(name, entry)| (name.clone(), mended(&entry.node, &below(name), wrong)));
-    let absent = REQUIRED.iter().filter(|(name, _)| is_wrong(name));
-    let absent = absent.filter_map(|(name, _)| Some((name.to_string(), stand_in(&below(name))?)));
-    right.chain(absent).map(|(name, value)| (Value::from(name), value)).collect::<Mapping>().into()
-}
-
-/// Fields without a default, but for a `kind`, and a value that breaks no rule by itself.
-const REQUIRED: [(&str, u64); 4] =
-    [("format", FORMAT as u64), ("size", 256), ("load_size", 256), ("images", 1)];
-
-/// A value for the field at `path`.
-fn stand_in(path: &str) -> Option<Value> {
-    let (section, name) = path.rsplit_once('.').unwrap_or(("", path));
-    let kind = match section.split('.').next() {
-        Some("generators") => "resnet",
-        Some("discriminators") => "patch",
-        Some("conditions") if section.ends_with("encoder") => "gru",
-        Some("conditions") => "label",
-        _ => "lsgan",
-    };
-    let number = REQUIRED.iter().find(|(field, _)| *field == name).map(|(_, number)| Value::from(*number));
-    if name == "kind" { Some(kind.into()) } else { number }
 }
 
 /// What a `--set` is shown with.
@@ -272,6 +172,9 @@ fn set_tree(set: &str, problems: &mut Vec<Problem>) -> Option<Node> {
     }
     if path.split('.').any(str::is_empty) {
         return refuse("a part of the field's path is empty; expected `FIELD=VALUE`", example);
+    }
+    if path.split('.').count() > DEEPEST {
+        return refuse("the field's path has too many parts; a recipe needs five or six", example);
     }
     if path == "extends" {
         return refuse("`extends` is written in a file alone", "`-r` names the recipe to begin with");

@@ -1,7 +1,5 @@
 //! The ranges of a recipe's fields and the rules between them.
 
-use std::collections::HashSet;
-
 use super::graph::{Arrow, Condition, Discriminator, DiscriminatorNet, GeneratorNet, Space};
 use super::rules::{Invalid, Rules};
 use super::schema::{Checkpoint, FORMAT, Log, Monitor, Optim, Recipe, Sample};
@@ -16,6 +14,18 @@ const MAX_MONITORED: usize = 4096;
 /// Most images of each side in a sample grid; of pictures from noise it draws the square of this.
 const MAX_SAMPLES: i64 = 64;
 
+/// The largest side of a crop.
+const LARGEST: u32 = 4096;
+
+/// The largest side that images are resized to.
+const LARGEST_LOADED: u32 = 8192;
+
+/// Where the arrows begin and end.
+const ENDS: [&str; 2] = ["generators.*.from", "generators.*.to"];
+
+/// All networks.
+const NETS: [&str; 2] = ["generators.*.net", "discriminators.*.net"];
+
 impl Recipe {
     /// Checks ranges and combinations: every field that does not fit, with its value and what was expected.
     pub fn validate(&self) -> Vec<Invalid> {
@@ -23,9 +33,11 @@ impl Recipe {
         rules.check(self.format == FORMAT, "format", &self.format, "1, the format that this version reads");
         self.validate_graph(&mut rules);
         // Sizes follow from networks, which have to be in their ranges for that.
-        if rules.broken.is_empty() {
-            self.validate_data(&mut rules);
+        let is_of_net = |field: &str| field.split('.').nth(2) == Some("net");
+        if !rules.broken.iter().any(|rule| is_of_net(&rule.field)) {
+            self.validate_size_of_nets(&mut rules);
         }
+        self.validate_data(&mut rules);
         self.validate_penalties(&mut rules);
         self.validate_pairs(&mut rules);
         self.validate_conditions(&mut rules);
@@ -35,8 +47,6 @@ impl Recipe {
         let odd = self.about.chars().find(|c| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}'));
         let shown = odd.map_or_else(String::new, |c| format!("…U+{:04X}…", u32::from(c)));
         rules.check(odd.is_none(), "about", &shown, "a text without this rare line break");
-        let mut seen = HashSet::new();
-        rules.broken.retain(|rule| seen.insert(rule.field.clone()));
         rules.broken
     }
 
@@ -46,10 +56,11 @@ impl Recipe {
         rules.weight("loss.cycle", loss.cycle, if has_cycles { 10.0 } else { 0.0 });
         rules.weight("loss.identity", loss.identity, 0.0);
         let cycles = loss.cycle == 0.0 || has_cycles;
-        rules.check(cycles, "loss.cycle", &loss.cycle, "0, since no two generators are opposite");
+        let expected = "0, since no two generators are opposite";
+        rules.given(&ENDS).range(cycles, "loss.cycle", &loss.cycle, expected, &0);
         let identity = loss.identity == 0.0 || loss.cycle != 0.0;
         let expected = "0 where `loss.cycle` is 0, of which it is a fraction";
-        rules.check(identity, "loss.identity", &loss.identity, expected);
+        rules.given(&["loss.cycle"]).range(identity, "loss.identity", &loss.identity, expected, &0);
         let optim = &self.optim;
         let lr = optim.lr > 0.0 && optim.lr <= 1.0;
         let usual = Optim::default();
@@ -65,12 +76,13 @@ impl Recipe {
         let most = (MAX_BATCH_PIXELS / u64::from(self.data.size.max(1)).pow(2)).max(1);
         let expected = format!("1 to {most} at `data.size` {}", self.data.size);
         let batch = train.batch as u64;
-        let nearest = batch.clamp(1, most);
-        rules.range((1..=most).contains(&batch), "train.batch", &batch, &expected, &nearest);
+        rules.range(batch > 0, "train.batch", &batch, "at least 1", &1);
+        rules.given(&["data.size"]).range(batch <= most, "train.batch", &batch, &expected, &most);
         let (accumulate, expected) =
             (train.accumulate, format!("a number that divides `train.batch`, {batch}"));
+        rules.range(accumulate > 0, "train.accumulate", &accumulate, "at least 1", &1);
         let divides = accumulate > 0 && train.batch.is_multiple_of(accumulate);
-        rules.range(divides, "train.accumulate", &accumulate, &expected, &1);
+        rules.given(&["train.batch"]).range(divides, "train.accumulate", &accumulate, &expected, &1);
         let part = (0.0..=1.0).contains(&train.decay_after);
         rules.range(part, "train.decay_after", &train.decay_after, "0 to 1", &0.5);
         rules.range(train.critic_steps > 0, "train.critic_steps", &train.critic_steps, "at least 1", &1);
@@ -111,68 +123,72 @@ impl Recipe {
         for (space, discriminator) in self.discriminators.iter().filter(|_| penalised) {
             let field = format!("discriminators.{}.net.norm", space.name());
             let expected = "`instance` or `none`: the penalty is on each image's own slope";
-            rules.check(discriminator.net.is_per_image(), &field, &"batch", expected);
+            let per_image = discriminator.net.is_per_image();
+            let given = ["loss.r1", "loss.adversarial", &format!("discriminators.{}.net.kind", space.name())];
+            rules.given(&given).range(per_image, &field, &"batch", expected, &"instance");
         }
     }
 
     fn validate_graph(&self, rules: &mut Rules) {
-        rules.check(!self.generators.is_empty(), "generators", &"empty", "at least one generator");
+        rules.state(!self.generators.is_empty(), "generators", "empty", "at least one generator");
         for (name, arrow) in &self.generators {
             let field = format!("generators.{name}");
             let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             rules.check(plain, &field, name, "a name of letters, digits and `_`");
             let to = format!("{field}.to");
             rules.check(arrow.to != Space::Z, &to, &"z", "`x` or `y`, a space of images");
-            rules.check(arrow.from != arrow.to, &to, &arrow.to.name(), "another space than `from`");
+            let from = format!("{field}.from");
+            let moves = arrow.from != arrow.to;
+            rules.given(&[&from]).check(moves, &to, &arrow.to.name(), "another space than `from`");
             self.validate_source(&field, arrow, rules);
             let judged = self.discriminators.contains_key(&arrow.to);
-            rules.check(judged, "discriminators", &"incomplete", &format!("one for `{}`", arrow.to.name()));
+            let without = format!("without `{}`", arrow.to.name());
+            let expected = "one for each space that a generator writes";
+            rules.given(&[&to]).state(judged, "discriminators", &without, expected);
             arrow.net.validate(&field, rules);
         }
         for (space, discriminator) in &self.discriminators {
             let field = format!("discriminators.{}", space.name());
             let used = self.generators.values().any(|arrow| arrow.to == *space);
-            rules.check(used, &field, &"unused", "a space that a generator writes");
+            rules.given(&ENDS).state(used, &field, "of no use", "a space that a generator writes");
             discriminator.validate(&field, rules);
         }
     }
 
     /// Noise is read by the networks that are made for it, and all of them read the same.
     fn validate_source(&self, field: &str, arrow: &Arrow, rules: &mut Rules) {
+        let (from, kind) = (format!("{field}.from"), format!("{field}.net.kind"));
         let Some(noise) = arrow.net.noise() else {
             let expected = "`x` or `y`: a network from images; from noise draw `dcgan` and `residual`";
-            return rules.check(arrow.from != Space::Z, &format!("{field}.from"), &"z", expected);
+            let reads = arrow.from != Space::Z;
+            return rules.given(&[&kind]).check(reads, &from, &"z", expected);
         };
-        let from = format!("{field}.from");
-        rules.check(arrow.from == Space::Z, &from, &arrow.from.name(), "`z`: the network draws from noise");
+        let expected = "`z`: the network draws from noise";
+        rules.given(&[&kind]).range(arrow.from == Space::Z, &from, &arrow.from.name(), expected, &"z");
         let all = self.noise().unwrap_or(noise);
-        rules.check(
-            noise == all,
-            &format!("{field}.net.noise"),
-            &noise,
-            &format!("{all}, as the other generators'"),
-        );
+        let (own, expected) = (format!("{field}.net.noise"), format!("{all}, as the other generators'"));
+        rules.given(&["generators.*.net"]).range(noise == all, &own, &noise, &expected, &all);
     }
 
     /// Terms and discriminators that want pairs.
     fn validate_pairs(&self, rules: &mut Rules) {
         let (paired, weight) = (self.data.paired, self.loss.paired);
         let both = self.spaces().len() == 2;
-        rules.check(!paired || both, "data.paired", &paired, "`false`: there is one space of images only");
+        let expected = "`false`: there is one space of images only";
+        rules.given(&ENDS).range(!paired || both, "data.paired", &paired, expected, &false);
         rules.weight("loss.paired", weight, 0.0);
-        rules.check(weight == 0.0 || paired, "loss.paired", &weight, "0 where `data.paired` is not `true`");
+        let (fits, expected) = (weight == 0.0 || paired, "0 where `data.paired` is not `true`");
+        rules.given(&["data.paired"]).range(fits, "loss.paired", &weight, expected, &0);
         for (space, discriminator) in self.discriminators.iter().filter(|(_, judge)| judge.sees_source) {
             let field = format!("discriminators.{}.sees_source", space.name());
-            rules.check(paired, &field, &true, "`false` where `data.paired` is not `true`");
+            let expected = "`false` where `data.paired` is not `true`";
+            rules.given(&["data.paired"]).range(paired, &field, &true, expected, &false);
             let sources: Vec<Space> =
                 self.generators.values().filter(|arrow| arrow.to == *space).map(|arrow| arrow.from).collect();
             let one = matches!(sources[..], [source] if source != Space::Z);
-            rules.check(
-                one,
-                &field,
-                &discriminator.sees_source,
-                "`false`: not one translation alone lands there",
-            );
+            let (sees, expected) =
+                (discriminator.sees_source, "`false`: not one translation alone lands there");
+            rules.given(&ENDS).range(one, &field, &sees, expected, &false);
         }
     }
 
@@ -181,19 +197,22 @@ impl Recipe {
         for (space, condition) in &self.conditions {
             let (field, name) = (format!("conditions.{}", space.name()), space.name());
             let Some(judge) = self.discriminators.get(space) else {
-                rules.check(false, &field, &"unused", "a space that a generator writes");
+                let expected = "a space that a generator writes";
+                rules.given(&["discriminators"]).state(false, &field, "of no use", expected);
                 continue;
             };
             let whole = judge.net.judges_whole();
             let expected = "`dcgan` or `residual`: only discriminators of whole images take a condition";
-            rules.check(whole, &format!("discriminators.{name}.net.kind"), &judge.net.kind(), expected);
+            let kind = format!("discriminators.{name}.net.kind");
+            rules.given(&[&field]).check(whole, &kind, &judge.net.kind(), expected);
             for (generator, arrow) in self.generators.iter().filter(|(_, arrow)| arrow.to == *space) {
                 let expected = format!("`z`: `{field}` is for what is drawn from noise");
                 let from = format!("generators.{generator}.from");
-                rules.check(arrow.from == Space::Z, &from, &arrow.from.name(), &expected);
+                let given = [field.as_str(), &format!("generators.{generator}.to")];
+                rules.given(&given).check(arrow.from == Space::Z, &from, &arrow.from.name(), &expected);
             }
-            let pool = self.loss.pool;
-            rules.check(pool == 0, "loss.pool", &pool, "0: older fakes would be shown with new conditions");
+            let (pool, expected) = (self.loss.pool, "0: older fakes would be shown with new conditions");
+            rules.given(&[&field]).range(pool == 0, "loss.pool", &pool, expected, &0);
             match condition {
                 Condition::Label { width, .. } => {
                     rules.whole(&format!("{field}.width"), *width, WIDTHS);
@@ -207,8 +226,10 @@ impl Recipe {
         }
     }
 
-    fn validate_data(&self, rules: &mut Rules) {
+    /// The sizes that the networks take.
+    fn validate_size_of_nets(&self, rules: &mut Rules) {
         let data = &self.data;
+        let mut rules = rules.given(&NETS);
         // First, as it says more than a stride of 1 does.
         let whole = self.generators.values().any(|arrow| arrow.net.noise().is_some())
             || self.discriminators.values().any(|judge| judge.net.judges_whole());
@@ -219,12 +240,12 @@ impl Recipe {
         rules.range(!whole || power, "data.size", &data.size, expected, &works);
         let stride = self.generators.values().map(|arrow| arrow.net.stride()).max().unwrap_or(1);
         let least = self.generators.values().map(|arrow| arrow.net.least_size()).max().unwrap_or(1);
-        let fits = data.size.is_multiple_of(stride) && data.size >= least && data.size <= 4096;
-        let expected = format!("a multiple of {stride} (the generators' stride) from {least} to 4096");
+        let fits = data.size.is_multiple_of(stride) && data.size >= least && data.size <= LARGEST;
+        let expected = format!("a multiple of {stride} (the generators' stride) from {least} to {LARGEST}");
         let judged = self.discriminators.values().map(|judge| judge.net.least_size()).max().unwrap_or(1);
         let low = least.max(judged).next_multiple_of(stride);
-        let high = data.load_size.min(4096) / stride * stride;
-        let works = data.size.min(4096).next_multiple_of(stride).min(high).max(low);
+        let high = data.load_size.min(LARGEST) / stride * stride;
+        let works = data.size.min(LARGEST).next_multiple_of(stride).min(high).max(low);
         rules.range(fits, "data.size", &data.size, &expected, &works);
         for (space, discriminator) in &self.discriminators {
             let least = discriminator.net.least_size();
@@ -232,12 +253,22 @@ impl Recipe {
                 format!("at least {least}, below which the discriminator of `{}` sees nothing", space.name());
             rules.range(data.size >= least, "data.size", &data.size, &expected, &works);
         }
+    }
+
+    /// What holds of sizes whatever the networks are.
+    fn validate_data(&self, rules: &mut Rules) {
+        let data = &self.data;
+        let fits = (1..=LARGEST).contains(&data.size);
+        rules.range(fits, "data.size", &data.size, &format!("1 to {LARGEST}"), &256);
+        let fits = (1..=LARGEST_LOADED).contains(&data.load_size);
+        let (expected, works) =
+            (format!("`data.size` to {LARGEST_LOADED}"), data.size.clamp(1, LARGEST_LOADED));
+        rules.range(fits, "data.load_size", &data.load_size, &expected, &works);
         // Of a size that is wrong itself nothing follows.
         let is_wrong = rules.broken.iter().any(|rule| rule.field == "data.size");
-        let load = is_wrong || data.load_size >= data.size && data.load_size <= 8192;
-        let (expected, works) =
-            (format!("from `data.size` ({}) to 8192", data.size), data.load_size.max(data.size).min(8192));
-        rules.range(load, "data.load_size", &data.load_size, &expected, &works);
+        let load = is_wrong || data.load_size >= data.size;
+        let expected = format!("from `data.size` ({}) to {LARGEST_LOADED}", data.size);
+        rules.given(&["data.size"]).range(load, "data.load_size", &data.load_size, &expected, &data.size);
     }
 }
 
@@ -315,78 +346,4 @@ impl DiscriminatorNet {
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::recipe::resolve;
-
-    fn refused(recipe: &str, set: &str) -> String {
-        resolve(recipe, &[set.to_string()]).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn a_value_out_of_its_range_is_told_one_in_it() {
-        for (recipe, sets) in [
-            (
-                "cyclegan",
-                "optim.lr=2 optim.betas=[0.5,1] train.images=0 train.batch=99999 train.decay_after=-1",
-            ),
-            ("cyclegan", "train.critic_steps=0 train.decay_stairs=0 train.ema=1 loss.cycle=-1 loss.r1=.inf"),
-            ("cyclegan", "checkpoint.every=0 checkpoint.keep=0 log.every=0 sample.every=0 monitor.every=0"),
-            (
-                "cyclegan",
-                "sample.count=65 monitor.count=5000 data.size=250 data.size=6 data.size=20 data.size=9999",
-            ),
-            ("cyclegan", "data.size=4294967295 data.load_size=9 data.load_size=9999"),
-            ("cyclegan", "generators.x_to_y.net.blocks=0 discriminators.y.net.layers=9"),
-            ("dcgan-tiny", "data.size=48 generators.z_to_x.net.noise=0 generators.z_to_x.net.width=9999"),
-            ("wgan", "loss.adversarial.clip=0"),
-            ("wgan-gp", "loss.adversarial.penalty=0"),
-        ] {
-            for set in sets.split(' ') {
-                let text = refused(recipe, set);
-                let works =
-                    text.rsplit("\nhint: as in `--set ").next().and_then(|hint| hint.strip_suffix('`'));
-                let works = works.unwrap_or_else(|| panic!("{text}"));
-                assert!(resolve(recipe, &[works.to_string()]).is_ok(), "{text}");
-            }
-        }
-    }
-
-    #[test]
-    fn sizes_are_named_that_are_taken() {
-        for size in ["8", "48", "512"] {
-            let text = refused("dcgan-tiny", &format!("data.size={size}"));
-            let expected = format!("`data.size` is `{size}`; expected 16, 32, 64, 128 or 256");
-            assert!(text.contains(&expected), "{text}");
-        }
-        let text = refused("cyclegan-small", "data.size=50");
-        assert!(text.contains("expected a multiple of 4 "), "{text}");
-    }
-
-    #[test]
-    fn uneven_widths_are_as_many_as_there_are_layers() {
-        let net = "generators.x_to_y.net";
-        for (list, count) in
-            [("down=[16, 32]", 3), ("inner=[64, 64]", 9), ("up=[0, 16]", 2), ("up=[8192, 4]", 2)]
-        {
-            let text = refused("cyclegan-mobile", &format!("{net}.{list}"));
-            let (part, widths) = list.split_once('=').unwrap_or_default();
-            let widths = widths.replace(' ', "");
-            let expected = format!("`{net}.{part}` is `{widths}`; expected {count} widths from 1 to 4096");
-            assert!(text.contains(&expected), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_text_that_another_reader_would_change_is_refused() {
-        for (odd, name) in [('\u{85}', "0085"), ('\u{2028}', "2028"), ('\u{2029}', "2029")] {
-            let text = refused("cyclegan", &format!("about=a {odd} b"));
-            assert!(text.contains(&format!("`about` is `…U+{name}…`; expected a text without")), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_discriminator_that_takes_no_condition_is_named() {
-        let text = refused("cgan-tiny", "discriminators.x.net.kind=patch");
-        assert!(text.contains("`discriminators.x.net.kind` is `patch`; expected `dcgan` or"), "{text}");
-    }
-}
+mod tests;

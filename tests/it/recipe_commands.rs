@@ -210,7 +210,8 @@ fn validate_tells_every_mistake_of_every_file() {
     ]);
     let Ended { code, stdout, stderr } =
         recipe(folder.path(), &["validate", "bad.yaml", "good.yaml", "worse.yaml", "pix2pix"]);
-    assert_eq!((code, stdout.as_str()), (Some(1), "good.yaml: valid\npix2pix: valid\n"), "{stderr}");
+    let lines = "bad.yaml: not valid\ngood.yaml: valid\nworse.yaml: not valid\npix2pix: valid\n";
+    assert_eq!((code, stdout.as_str()), (Some(1), lines), "{stderr}");
     for at in ["--> bad.yaml:2:10", "--> bad.yaml:3:15", "--> worse.yaml:2:15"] {
         assert!(stderr.contains(at), "no `{at}` in: {stderr}");
     }
@@ -227,8 +228,9 @@ fn a_file_that_is_not_there_is_told_shortly() {
         ("recipes/zebra.yaml", "`translate recipe new recipes/zebra.yaml` writes one to begin with"),
         ("none/cyclegan", "the shipped recipe is called `cyclegan`, without a path"),
     ] {
-        let said = told(folder.path(), 1, &["validate", name]);
-        assert_eq!(said, format!("error: no recipe file `{name}`\nhint: {hint}\n\n"));
+        let Ended { code, stdout, stderr } = recipe(folder.path(), &["validate", name]);
+        assert_eq!((code, stdout), (Some(1), format!("{name}: not valid\n")));
+        assert_eq!(stderr, format!("error: no recipe file `{name}`\nhint: {hint}\n\n"));
     }
 }
 

@@ -70,7 +70,7 @@ pub enum ImportError {
         /// The files.
         paths: String,
         /// The recipe's field.
-        source: Invalid,
+        source: Box<Invalid>,
     },
     /// Weights that are none: whole numbers, or such as a training that went wrong leaves.
     #[error(

@@ -130,7 +130,7 @@ fn recipe(arrows: IndexMap<String, Arrow>, checkpoints: &[Checkpoint]) -> Result
     recipe.generators = arrows;
     if let Some(source) = recipe.validate().into_iter().next() {
         let paths = quoted(checkpoints.iter().map(|checkpoint| checkpoint.path.display()), " and ");
-        return Err(ImportError::Invalid { paths, source });
+        return Err(ImportError::Invalid { paths, source: Box::new(source) });
     }
     Ok(recipe)
 }

@@ -60,7 +60,8 @@ hint: `translate recipe show cyclegan --resolved` is a complete recipe to compar
             .ends_with("^^^\nhint: write `10`: YAML reads `1_0` as a text")
     );
     assert!(
-        message(&["train.batch=0"]).contains("`train.batch` is `0`; expected 1 to 4096 at `data.size` 256")
+        message(&["train.batch=5000"])
+            .contains("`train.batch` is `5000`; expected 1 to 4096 at `data.size` 256")
     );
     for field in ["cycle", "identity", "paired", "r1"] {
         let text = message(&[&format!("loss.{field}=.inf")]);
@@ -76,6 +77,7 @@ hint: `translate recipe show cyclegan --resolved` is a complete recipe to compar
         assert!(text.contains(&format!("`sample.count` is `{count}`; expected 1 to 64")), "{text}");
     }
     assert!(message(&["train.batch"]).contains("there is no `=`"));
+    assert!(message(&[&format!("{}a=1", "a.".repeat(9999))]).contains("the field's path has too many parts"));
     assert!(message(&["data.size=250"]).contains("a multiple of 4"));
     assert_eq!(
         message(&["data.size=512"]),
@@ -187,7 +189,7 @@ fn an_unknown_name_lists_the_known_ones() {
 #[test]
 fn a_graph_that_does_not_close_is_refused() {
     let yaml = Origin::named("cyclegan").unwrap().into_text();
-    let mut tree: Value = serde_yaml::from_str(&yaml).unwrap();
+    let mut tree: serde_yaml::Value = serde_yaml::from_str(&yaml).unwrap();
     tree["generators"].as_mapping_mut().unwrap().remove("y_to_x");
     let text = from_yaml("cut", &serde_yaml::to_string(&tree).unwrap(), &[]).unwrap_err().to_string();
     assert!(text.contains("discriminators.x"), "{text}");
