@@ -77,9 +77,9 @@ pub fn fetch(link: &str, cache: Option<&Path>) -> Result<Fetched, LinkError> {
         Some((address, hash)) => (address, Some(hash.to_ascii_lowercase())),
         None => (link, None),
     };
-    if !address.starts_with("https://") {
-        return Err(LinkError::Scheme);
-    }
+    let is_https = address.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
+    let Some(rest) = address.get(8..).filter(|_| is_https) else { return Err(LinkError::Scheme) };
+    let address = &format!("https://{rest}");
     let is_hash = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     // A pin with a slip in it must not count as none.
     if let Some((_, slip)) = address.split_once('#') {
@@ -162,6 +162,8 @@ mod tests {
         assert!(matches!(fetch("http://localhost/r.yaml", None), Err(LinkError::Scheme)));
         assert!(matches!(fetch("file:///etc/passwd", None), Err(LinkError::Scheme)));
         let text = fetch("https://localhost/r.yaml#sha256=12", None).unwrap_err().to_string();
+        assert!(text.starts_with("`12` is no sha256 hash"), "{text}");
+        let text = fetch("HTTPS://localhost/r.yaml#sha256=12", None).unwrap_err().to_string();
         assert!(text.starts_with("`12` is no sha256 hash"), "{text}");
         for slip in ["#SHA256=00", "#sha-256=00", "#top", "#top#sha256=00"] {
             let refused = fetch(&format!("https://localhost/r.yaml{slip}"), None);

@@ -114,6 +114,9 @@ impl Origin {
         let path = folder.join(file);
         let unread = |error: Error| {
             let hint = match error.kind() {
+                ErrorKind::NotFound if named(&path).is_file() => {
+                    format!("did you mean `{}`?", named(Path::new(&parent)).display())
+                }
                 ErrorKind::NotFound => "send both recipes together".into(),
                 _ => format!("name a text file (UTF-8) of at most {} KiB", MOST >> 10),
             };
@@ -168,7 +171,10 @@ impl Origin {
                 refuse(format!("`extends` is `{parent}`: {reason}"), hint.into())
             });
         }
-        let Some(file) = parent.strip_prefix("./") else { return Err(no_parent(parent)) };
+        let Some(file) = parent.strip_prefix("./") else {
+            let Home::Folder(folder) = &self.home else { return Err(no_parent(parent, None)) };
+            return Err(no_parent(parent, Some(folder)));
+        };
         let Home::Folder(folder) = &self.home else {
             let message = format!("`extends` is `{parent}`; only a recipe in a file can extend another file");
             return Err(refuse(message, "name a shipped recipe or a link".into()));
@@ -186,13 +192,17 @@ impl Origin {
 }
 
 /// What is neither a shipped recipe nor a link, nor begins as a file does.
-fn no_parent(parent: &str) -> Problem {
+fn no_parent(parent: &str, folder: Option<&Path>) -> Problem {
     let path = Path::new(parent);
     if path.is_absolute() || path.starts_with("..") {
         return outside(parent);
     }
     let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
-    let hint = if is_yaml(path) {
+    let hint = if is_address(parent) {
+        format!("a link begins with its scheme: `https://{parent}`")
+    } else if folder.is_some_and(|folder| named(&folder.join(parent)).is_file()) {
+        format!("did you mean `./{}`?", named(path).display())
+    } else if is_yaml(path) {
         format!("write `./{parent}`")
     } else if let Some(near) = likely(parent, &names) {
         format!("did you mean `{near}`?")
@@ -201,6 +211,22 @@ fn no_parent(parent: &str) -> Problem {
     };
     let expected = "a shipped recipe, `./FILE.yaml` or a link";
     Problem::nowhere(format!("`extends` is `{parent}`; expected {expected}")).hint(hint)
+}
+
+/// Whether it begins as a server is called, as in `example.org/r.yaml`.
+fn is_address(name: &str) -> bool {
+    let server = name.split_once('/').map_or("", |(server, _)| server);
+    let labels: Vec<&str> = server.split('.').collect();
+    let is_label =
+        |label: &&str| !label.is_empty() && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+    labels.len() > 1 && labels.iter().all(is_label) && !Path::new(server).exists()
+}
+
+/// A file's name with the extension that was left out.
+fn named(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(".yaml");
+    name.into()
 }
 
 fn outside(parent: &str) -> Problem {
@@ -215,7 +241,12 @@ fn unknown(name: &str) -> RecipeError {
         return missing(path);
     }
     let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
-    let closest = did_you_mean(name, &names);
+    let file = named(path);
+    let closest = if file.is_file() {
+        format!("; did you mean `{}`?", file.display())
+    } else {
+        did_you_mean(name, &names)
+    };
     RecipeError::Unknown { name: name.into(), known: quoted(names, ", "), closest }
 }
 
@@ -229,7 +260,9 @@ fn missing(path: &Path) -> RecipeError {
     let names: Vec<&str> = stems.iter().map(String::as_str).collect();
     let near = likely(&stem(path), &names).and_then(|near| beside.iter().find(|path| stem(path) == near));
     let stem = stem(path);
-    let hint = if let Some(file) = near.and_then(|near| near.file_name()) {
+    let hint = if let Some(address) = path.to_str().filter(|name| is_address(name)) {
+        format!("a link begins with its scheme: `https://{address}`")
+    } else if let Some(file) = near.and_then(|near| near.file_name()) {
         format!("did you mean `{}`?", path.with_file_name(file).display())
     } else if PRESETS.iter().any(|preset| preset.name == stem) {
         format!("the shipped recipe is called `{stem}`, without a path")

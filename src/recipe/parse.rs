@@ -188,6 +188,14 @@ impl<'a> Reader<'a> {
             let (event, span) = self.next()?;
             let node = self.node(event, span, depth + 1)?;
             if let Some((_, before)) = map.last_mut()
+                && let Some(place) = grouped(&before.node, &key, &node)
+            {
+                // What is meant depends on the field, so it is left as it is written.
+                let text = Value::from(&self.source.text[place.bytes.clone()]);
+                before.node = Node { place, kind: Kind::Scalar(text) };
+                continue;
+            }
+            if let Some((_, before)) = map.last_mut()
                 && let Some(number) = decimal_comma(&before.node, &key, &node)
             {
                 before.node = self.refuse_comma(&before.node, &key, &number);
@@ -213,6 +221,21 @@ impl<'a> Reader<'a> {
             items.push(self.node(event, span, depth + 1)?);
         }
     }
+}
+
+/// All of `1,000` in `{ images: 1,000 }`, which to YAML holds a field `000` without a value.
+fn grouped(before: &Node, after: &Place, value: &Node) -> Option<Place> {
+    let text = &after.source.text;
+    let is_bare = matches!(value.kind, Kind::Scalar(Value::Null)) && value.place.bytes.is_empty();
+    let comma = text.get(before.place.bytes.end..after.bytes.start)?;
+    let (whole, part) = (before.written(), text.get(after.bytes.clone())?);
+    let (first, rest) = whole.split_once(',').map_or((whole, None), |(first, rest)| (first, Some(rest)));
+    let is = |text: &str, most| text.len() <= most && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_group = |text: &str| text.len() == 3 && is(text, 3);
+    let begins = is(first, 3) && !first.is_empty() && !first.starts_with('0');
+    let groups = begins && is_group(part) && rest.is_none_or(|rest| rest.split(',').all(is_group));
+    let place = Place { bytes: before.place.bytes.start..after.bytes.end, ..before.place.clone() };
+    (is_bare && comma == "," && groups).then_some(place)
 }
 
 /// The number that is meant in `{ lr: 0,5 }`, which to YAML holds a field `5` without a value.

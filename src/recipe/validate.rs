@@ -131,8 +131,14 @@ impl Recipe {
 
     fn validate_graph(&self, rules: &mut Rules) {
         rules.state(!self.generators.is_empty(), "generators", "empty", "at least one generator");
-        for (name, arrow) in &self.generators {
+        for (index, (name, arrow)) in self.generators.iter().enumerate() {
             let field = format!("generators.{name}");
+            let is_twin = |(_, other): &(&String, &Arrow)| (other.from, other.to) == (arrow.from, arrow.to);
+            if let Some((twin, _)) = self.generators.iter().take(index).find(is_twin) {
+                let state = format!("from `{}` to `{}` as `{twin}` is", arrow.from.name(), arrow.to.name());
+                let expected = "one generator a way, as `--to` tells them apart by what they write";
+                rules.given(&ENDS).state(false, &field, &state, expected);
+            }
             let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             rules.check(plain, &field, name, "a name of letters, digits and `_`");
             let to = format!("{field}.to");

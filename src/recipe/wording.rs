@@ -55,15 +55,28 @@ pub(super) fn intended(node: &Node, wanted: &str) -> Option<String> {
     if wanted == "a text" {
         return Some(format!("write `\"{}\"`", node.written()));
     }
+    if wanted == "a number"
+        && let Some((whole, part)) = text.split_once(',').filter(|(_, part)| is_group(part))
+        && !matches!(whole, "0" | "-0")
+        && whole.parse::<i64>().is_ok()
+    {
+        return Some(format!("write `{whole}{part}` or `{whole}.{part}`, whichever is meant"));
+    }
     let meant = if wanted == "`true` or `false`" { truth(&text)? } else { number(&text, wanted)? };
     let written = node.written();
     Some(if !value.is_string() {
         format!("write `{meant}`")
     } else if written.starts_with(['"', '\'']) {
         format!("write `{meant}`, without quotes")
+    } else if written.contains(',') {
+        format!("write `{meant}`: a comma is no part of a number")
     } else {
         format!("write `{meant}`: YAML reads `{written}` as a text")
     })
+}
+
+fn is_group(digits: &str) -> bool {
+    digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn truth(text: &str) -> Option<String> {
