@@ -32,6 +32,23 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     persist(file, path)
 }
 
+/// As [`write_durably`], for a file that is there: a link to it stays one, and its permissions are kept.
+///
+/// # Errors
+/// As [`write`], or the file is read-only.
+pub fn rewrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let real = fs::canonicalize(path)?;
+    let permissions = fs::metadata(&real)?.permissions();
+    // A rename asks the folder alone.
+    if permissions.readonly() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is read-only"));
+    }
+    let file = filled(&real, bytes)?;
+    file.as_file().set_permissions(permissions)?;
+    file.as_file().sync_all()?;
+    persist(file, &real)
+}
+
 /// As [`write_durably`], where `check` is asked first about the complete file, which still has a hidden name then. Gives
 /// what it answers.
 ///
@@ -160,6 +177,27 @@ mod tests {
         }
         remove_leftovers(folder.path()).unwrap();
         assert_eq!(names(folder.path()), [".part", ".translate-notes", "translate-a.part"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_rewritten_file_keeps_its_links_and_permissions() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link] = ["file", "link"].map(|name| folder.path().join(name));
+        fs::write(&file, "old").unwrap();
+        symlink("file", &link).unwrap();
+        let set = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        set(0o640);
+        rewrite(&link, b"new").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+        set(0o440);
+        assert_eq!(rewrite(&link, b"newer").unwrap_err().to_string(), "it is read-only");
+        assert_eq!(
+            (fs::read(&file).unwrap(), names(folder.path())),
+            (b"new".to_vec(), vec!["file".into(), "link".into()])
+        );
     }
 
     #[cfg(unix)]

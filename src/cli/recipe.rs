@@ -248,7 +248,7 @@ fn rewrite(file: &Path) -> Result<u8, Failure> {
         tell(format_args!("nothing to do: `{shown}` has no old names"));
         return Ok(0);
     }
-    atomic::write(file, text.as_bytes())
+    atomic::rewrite(file, text.as_bytes())
         .map_err(|error| anyhow!("cannot write `{shown}`: {error}; it is as it was"))?;
     changes.iter().for_each(print);
     Ok(0)

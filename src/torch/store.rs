@@ -153,7 +153,7 @@ pub fn change_metadata(path: &Path, change: impl FnOnce(&mut Metadata)) -> Resul
     let file = SafeTensors::deserialize(&data).map_err(|error| no_format(path, &error))?;
     let data =
         safetensors::serialize(file.tensors(), Some(metadata)).map_err(|error| no_format(path, &error))?;
-    save(path, &data)
+    atomic::rewrite(path, &data).map_err(|source| unwritten(path, source))
 }
 
 fn load(path: &Path) -> Result<Vec<u8>, StoreError> {
@@ -161,11 +161,11 @@ fn load(path: &Path) -> Result<Vec<u8>, StoreError> {
 }
 
 fn save(path: &Path, data: &[u8]) -> Result<(), StoreError> {
-    atomic::write_durably(path, data).map_err(|source| StoreError::Io {
-        action: "write",
-        path: path.into(),
-        source,
-    })
+    atomic::write_durably(path, data).map_err(|source| unwritten(path, source))
+}
+
+fn unwritten(path: &Path, source: std::io::Error) -> StoreError {
+    StoreError::Io { action: "write", path: path.into(), source }
 }
 
 fn no_format(path: &Path, error: &safetensors::SafeTensorError) -> StoreError {
