@@ -90,7 +90,8 @@ fn other(head: &[u8], length: u64) -> Option<(&'static str, &'static str)> {
         return Some(("a TorchScript program", "import the state dict that it was made of"));
     }
     if has(b"_modules") && has(b"_parameters") {
-        let hint = "in Python, where its code is: `torch.save(torch.load(FILE, weights_only=False).state_dict(), \"G.pth\")`";
+        let hint = "only if you trust it, as this runs what is in it, in Python, where its code is: \
+                    `torch.save(torch.load(FILE, weights_only=False).state_dict(), \"G.pth\")`";
         return Some(("a whole pickled module, which only its own code can make again", hint));
     }
     None
