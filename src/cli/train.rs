@@ -108,6 +108,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         device,
         cache: args.cache << 20,
         threads: args.threads,
+        ranks: ranks.share().ranks,
         dry_run: args.dry_run,
     };
     let reading = Counter::new("read", None);

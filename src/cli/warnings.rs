@@ -2,7 +2,7 @@
 
 use indexmap::{IndexMap, IndexSet};
 
-use crate::train::problems::Warning;
+use crate::train::warning::Warning;
 
 /// How many of those that were left out for one reason are named.
 const NAMED: usize = 3;

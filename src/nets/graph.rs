@@ -66,20 +66,16 @@ impl Network {
         let p = &vars.root();
         let encoder = encoding.map(|encoding| encoding.build(&(p / "encoder")));
         let inputs = |noise: i64| noise + encoder.as_ref().map_or(0, Encoder::width);
-        let (module, norm): (Box<dyn Net>, _) = match net {
-            GeneratorNet::Resnet(config) => (Box::new(resnet::resnet(p, config)), config.norm),
-            GeneratorNet::MobileResnet(config) => {
-                (Box::new(mobile_resnet::mobile_resnet(p, config)), mobile_resnet::NORM)
-            }
-            GeneratorNet::Unet(config) => (Box::new(unet::unet(p, config)), config.norm),
-            GeneratorNet::Dcgan(config) => {
-                (Box::new(dcgan::generator(p, config, inputs(config.noise), size)), config.norm)
-            }
+        let module: Box<dyn Net> = match net {
+            GeneratorNet::Resnet(config) => Box::new(resnet::resnet(p, config)),
+            GeneratorNet::MobileResnet(config) => Box::new(mobile_resnet::mobile_resnet(p, config)),
+            GeneratorNet::Unet(config) => Box::new(unet::unet(p, config)),
+            GeneratorNet::Dcgan(config) => Box::new(dcgan::generator(p, config, inputs(config.noise), size)),
             GeneratorNet::Residual(config) => {
-                (Box::new(residual::generator(p, config, inputs(config.noise), size)), config.norm)
+                Box::new(residual::generator(p, config, inputs(config.noise), size))
             }
         };
-        Self { vars, encoder, module, per_image: norm.is_per_image(), bf16: false }
+        Self { vars, encoder, module, per_image: net.is_per_image(), bf16: false }
     }
 
     /// The large weights of such a generator, which is not built for that: what a file must hold to be worth the memory.

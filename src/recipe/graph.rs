@@ -149,6 +149,17 @@ impl GeneratorNet {
         }
     }
 
+    /// Whether an image's result depends on that image alone.
+    pub const fn is_per_image(&self) -> bool {
+        match self {
+            Self::Resnet(config) => config.norm.is_per_image(),
+            Self::MobileResnet(_) => mobile_resnet::NORM.is_per_image(),
+            Self::Unet(config) => config.norm.is_per_image(),
+            Self::Dcgan(config) => config.norm.is_per_image(),
+            Self::Residual(config) => config.norm.is_per_image(),
+        }
+    }
+
     /// Heights and widths must be multiples of this.
     pub const fn stride(&self) -> u32 {
         match self {

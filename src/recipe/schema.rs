@@ -310,6 +310,15 @@ impl Recipe {
         self.generators.values().find_map(|arrow| arrow.net.noise())
     }
 
+    /// The fields by which networks are normalised over a batch.
+    pub fn batch_norms(&self) -> Vec<String> {
+        let generators = self.generators.iter().filter(|(_, arrow)| !arrow.net.is_per_image());
+        let generators = generators.map(|(name, _)| format!("generators.{name}.net.norm"));
+        let judges = self.discriminators.iter().filter(|(_, judge)| !judge.net.is_per_image());
+        let judges = judges.map(|(space, _)| format!("discriminators.{}.net.norm", space.name()));
+        generators.chain(judges).collect()
+    }
+
     /// Steps of training in all; the last one may pass `train.images` where the batch does not divide it.
     pub fn steps(&self) -> u64 {
         self.train.images.div_ceil(self.train.batch as u64)

@@ -3,19 +3,18 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use indexmap::IndexMap;
 use tch::{Device, Tensor};
 
-use super::problems::{PlanError, Warning};
+use super::problems::PlanError;
 use super::resume;
 use super::run::{self, DataInfo, Existing, Info};
-use crate::data::condition::{Conditioned, Conditions, Known, Reading, known};
-use crate::data::dataset::{CacheBudget, Dataset, Half, LoadOptions};
+use super::sides::{Opened, find_pairs, open_sides};
+use super::warning::Warning;
+use crate::data::condition::{Conditioned, Conditions, known};
 use crate::data::loader::Sides;
-use crate::data::pairs::Pairs;
-use crate::data::scan::{ImageFolder, Skipped, real_path, scan};
+use crate::data::scan::{ImageFolder, real_path, scan};
 use crate::device;
 use crate::model::{Domains, FILE_NAME};
 use crate::recipe;
@@ -45,6 +44,8 @@ pub struct Request {
     pub cache: u64,
     /// Loader threads.
     pub threads: usize,
+    /// Processes that train together.
+    pub ranks: u32,
     /// Whether it stays at the plan, so that nothing has to be written.
     pub dry_run: bool,
 }
@@ -72,6 +73,8 @@ pub struct Plan {
     pub device: Device,
     /// Loader threads.
     pub threads: usize,
+    /// Processes that train together.
+    pub ranks: u32,
     /// What the user should know.
     pub warnings: Vec<Warning>,
 }
@@ -107,6 +110,7 @@ impl Plan {
             resolve_for(request, &root, existing.as_ref())?;
         let domains = domains(&recipe, names, folders.len())?;
         let mut warnings: Vec<Warning> = told.into_iter().map(Warning::Recipe).collect();
+        warnings.extend(batch_norm(&recipe, request.ranks));
         let begun = existing
             .as_ref()
             .and_then(|existing| Some(Begun { request, root: &root, existing, images: existing.images? }));
@@ -153,7 +157,7 @@ impl Plan {
     ) -> Result<Self, PlanError> {
         let mut warnings = Vec::new();
         let pairs = if recipe.data.paired { Some(find_pairs(&datasets, &mut warnings)?) } else { None };
-        let Request { device, threads, .. } = *request;
+        let Request { device, threads, ranks, .. } = *request;
         Ok(Self {
             recipe,
             sides: Sides { datasets, pairs },
@@ -165,6 +169,7 @@ impl Plan {
             checkpoint: None,
             device,
             threads,
+            ranks,
             warnings,
         })
     }
@@ -193,6 +198,7 @@ impl Plan {
             libtorch: version(),
             device: device::name(self.device),
             threads: i64::from(tch::get_num_threads()),
+            ranks: self.ranks,
             seed: self.recipe.train.seed,
             commands: before.chain([command]).collect(),
             recipes: self.parents.clone(),
@@ -306,11 +312,23 @@ impl Begun<'_> {
     ) -> Result<(Option<Checkpoint>, Vec<Warning>), PlanError> {
         let mut warnings = self.check_same_data(domains, opened)?;
         warnings.extend(resume::changed_threads(self.existing, self.request.device));
+        warnings.extend(resume::changed_ranks(self.existing, self.request.ranks));
         if self.images >= recipe.train.images {
             return Err(self.finished());
         }
         Ok((resume::newest_checkpoint(self.root)?, warnings))
     }
+}
+
+/// What several ranks should know of a recipe with batch norm.
+fn batch_norm(recipe: &Recipe, ranks: u32) -> Option<Warning> {
+    let fields = recipe.batch_norms();
+    let each = recipe.train.batch / ranks as usize;
+    (ranks > 1 && !fields.is_empty()).then(|| Warning::BatchNorm {
+        fields: quoted(&fields, ", "),
+        ranks,
+        each,
+    })
 }
 
 /// The recipe asked for; for a run that exists and no `-r`, the run's own; `--set` on top.
@@ -324,86 +342,4 @@ fn resolve_for(request: &Request, root: &Path, existing: Option<&Existing>) -> R
         }
         (named, _) => resolve_fully(named.as_deref().unwrap_or(DEFAULT_RECIPE), &request.sets),
     }
-}
-
-fn find_pairs(datasets: &[Arc<Dataset>], warnings: &mut Vec<Warning>) -> Result<Arc<Pairs>, PlanError> {
-    let (x, y) = (&datasets[0], &datasets[datasets.len() - 1]);
-    let (pairs, alone) = Pairs::find(x, y);
-    if pairs.is_empty() {
-        return Err(PlanError::NoPairs { x: x.root().into(), y: y.root().into() });
-    }
-    warnings.extend(alone.into_iter().map(Warning::LeftOut));
-    Ok(Arc::new(pairs))
-}
-
-/// The data sets, and the conditions of those that have some.
-pub(super) type Opened = (Vec<Arc<Dataset>>, IndexMap<Space, Conditioned>);
-
-/// Opens them, and tells what is odd about them.
-fn open_sides(
-    cache: u64,
-    recipe: &Recipe,
-    folders: Vec<ImageFolder>,
-    domains: &Domains,
-    read: &(dyn Fn() + Sync),
-) -> Result<(Opened, Vec<Warning>), PlanError> {
-    let data = &recipe.data;
-    let sources: Vec<(ImageFolder, Option<Half>)> = match &folders[..] {
-        [both] if domains.len() == 2 => {
-            [Half::Left, Half::Right].map(|half| (both.clone(), Some(half))).to_vec()
-        }
-        _ => folders.into_iter().map(|folder| (folder, None)).collect(),
-    };
-    let budget = CacheBudget::new(cache);
-    let (mut sides, mut conditioned, mut warnings) = (Vec::new(), IndexMap::new(), Vec::new());
-    for ((mut folder, half), (space, domain)) in sources.into_iter().zip(domains) {
-        let options = LoadOptions { load_size: data.load_size, resize: data.resize, half };
-        warnings.extend(skipped(&folder.warnings));
-        let mut left_out = Vec::new();
-        let condition = recipe.conditions.get(space);
-        let reading =
-            condition.map(|condition| Reading::new(condition, &mut folder, &mut left_out)).transpose()?;
-        let side = Dataset::open(folder, options, &budget, read)?;
-        if let Some(reading) = reading {
-            let of = reading.of(&side);
-            warnings.extend(small_classes(&of, domain));
-            conditioned.insert(*space, of);
-        }
-        warnings.extend(left_out.into_iter().map(Warning::LeftOut));
-        warnings.extend(odd_images(&side, half, domain, data.size));
-        sides.push(Arc::new(side));
-    }
-    Ok(((sides, conditioned), warnings))
-}
-
-fn skipped(files: &[Skipped]) -> impl Iterator<Item = Warning> {
-    files.iter().map(|file| Warning::Skipped { path: file.path.clone(), reason: file.reason.clone() })
-}
-
-/// What is odd about the images of a side, of which crops of `size` are taken.
-fn odd_images(side: &Dataset, half: Option<Half>, domain: &str, size: u32) -> Vec<Warning> {
-    let mut warnings: Vec<Warning> = skipped(side.skipped()).collect();
-    let (domain, of) = (domain.to_string(), side.len());
-    let upright = side.upright();
-    if half == Some(Half::Left) && 2 * upright > of {
-        warnings.push(Warning::UprightHalves { root: side.root().into(), count: upright, of });
-    }
-    if of == 1 {
-        warnings.push(Warning::OneImage { domain: domain.clone() });
-    }
-    let count = side.smaller_than(size);
-    if count > 0 {
-        warnings.push(Warning::Small { domain, count, of, size });
-    }
-    warnings
-}
-
-/// Classes of which there is one readable image or none.
-fn small_classes(side: &Conditioned, domain: &str) -> Option<Warning> {
-    let Known::Classes(names) = &side.known else { return None };
-    let count = |label: usize| side.of.iter().filter(|of| of[0][0] == label as i64).count();
-    let small: Vec<&String> =
-        names.iter().enumerate().filter(|(i, _)| count(*i) < 2).map(|(_, name)| name).collect();
-    let classes = quoted(&small, ", ");
-    (!small.is_empty()).then(|| Warning::SmallClasses { domain: domain.into(), classes })
 }

@@ -1,4 +1,4 @@
-//! Why training cannot begin or stops short, and what the user should know where it goes on.
+//! Why training cannot begin or stops short.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,6 @@ use super::state::RestoreError;
 use crate::data::condition::ConditionError;
 use crate::data::dataset::DatasetError;
 use crate::data::encode::EncodeError;
-use crate::data::left_out::LeftOut;
 use crate::data::loader::LoaderError;
 use crate::data::scan::ScanError;
 use crate::recipe::RecipeError;
@@ -286,124 +285,6 @@ fn memory_hint(error: &TorchError) -> &'static str {
             "\nhint: a smaller `--set train.batch=…` or `--set data.size=…` needs less"
         }
         TorchError::Failed { .. } => "",
-    }
-}
-
-/// Something that the user should know before training begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Warning {
-    /// What the recipe's text has to be told of, with what to do.
-    Recipe(String),
-    /// A file or folder that cannot be read.
-    Skipped {
-        /// Where it is.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// Something that can be read but not used.
-    LeftOut(LeftOut),
-    /// A side with a single image.
-    OneImage {
-        /// Its domain.
-        domain: String,
-    },
-    /// One folder of what may be no pairs side by side.
-    UprightHalves {
-        /// The folder.
-        root: PathBuf,
-        /// How many images have halves higher than wide.
-        count: usize,
-        /// Of how many.
-        of: usize,
-    },
-    /// Classes that a generator can only learn by heart.
-    SmallClasses {
-        /// Their domain.
-        domain: String,
-        /// Their names.
-        classes: String,
-    },
-    /// Images that were enlarged.
-    Small {
-        /// Their domain.
-        domain: String,
-        /// How many.
-        count: usize,
-        /// Of how many.
-        of: usize,
-        /// The crop's side.
-        size: u32,
-    },
-    /// A resumed run whose schedule or weights of terms differ now.
-    RecipeChanged {
-        /// The field.
-        field: String,
-        /// Its value in the run.
-        before: String,
-        /// Its value now.
-        after: String,
-    },
-    /// A resumed run whose images differ now, or their classes or captions.
-    DataChanged {
-        /// The domain.
-        domain: String,
-        /// Whether it has classes or captions.
-        is_conditioned: bool,
-    },
-    /// A resumed run whose networks run on another number of CPU threads now.
-    ThreadsChanged {
-        /// Threads of the run.
-        before: i64,
-        /// Threads now.
-        after: i64,
-    },
-}
-
-impl std::fmt::Display for Warning {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Recipe(text) => f.write_str(text),
-            Self::Skipped { path, reason } => write!(f, "skipped `{}`: {reason}", path.display()),
-            Self::LeftOut(left) => write!(f, "left out {left}"),
-            Self::OneImage { domain } => write!(
-                f,
-                "`{domain}` has one image only: its discriminator can learn it by heart\nhint: a hundred or more work \
-                 better"
-            ),
-            Self::UprightHalves { root, count, of } => write!(
-                f,
-                "each image of `{root}` is taken for a pair side by side, but {count} of {of} are narrower than two \
-                 squares\nhint: where pairs lie in two folders, name both: `translate train {root} OTHER`",
-                root = root.display()
-            ),
-            Self::SmallClasses { domain, classes } => write!(
-                f,
-                "classes of `{domain}` with no more than one image that can be read: {classes}\nhint: a class of one \
-                 image is learnt by heart; add more, or take its folder away"
-            ),
-            Self::Small { domain, count, of, size } => write!(
-                f,
-                "{count} of {of} images of `{domain}` are smaller than {size} pixels and were enlarged\nhint: a smaller \
-                 `--set data.size=…` keeps them sharp"
-            ),
-            Self::RecipeChanged { field, before, after } => {
-                write!(f, "`{field}` was {before} at the run's last start, and is {after} from here on")
-            }
-            Self::DataChanged { domain, is_conditioned } => {
-                let said = if *is_conditioned { ", or what is said of them," } else { "" };
-                write!(
-                    f,
-                    "the images of `{domain}`{said} have changed since the run's last start: it goes on, but not bit for \
-                     bit as it would have"
-                )
-            }
-            Self::ThreadsChanged { before, after } => write!(
-                f,
-                "the run was on {before} CPU threads at its last start, and is on {after} now: it goes on, but not bit for \
-                 bit as it would have\nhint: OMP_NUM_THREADS={before} brings that back"
-            ),
-        }
     }
 }
 

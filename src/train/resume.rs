@@ -7,9 +7,11 @@ use indexmap::IndexMap;
 use tch::Device;
 
 use super::checkpoint;
-use super::plan::{Checkpoint, Opened};
-use super::problems::{PlanError, Warning};
+use super::plan::Checkpoint;
+use super::problems::PlanError;
 use super::run::Existing;
+use super::sides::Opened;
+use super::warning::Warning;
 use crate::data::condition::{Conditioned, known};
 use crate::data::dataset::Dataset;
 use crate::model::Domains;
@@ -93,6 +95,12 @@ fn changed_domains(
 pub(super) fn changed_threads(existing: &Existing, device: Device) -> Option<Warning> {
     let (before, after) = (existing.info.threads, i64::from(tch::get_num_threads()));
     (device == Device::Cpu && before != after).then_some(Warning::ThreadsChanged { before, after })
+}
+
+/// So do sums over another number of ranks, wherever their networks run.
+pub(super) fn changed_ranks(existing: &Existing, after: u32) -> Option<Warning> {
+    let before = existing.info.ranks;
+    (before != after).then_some(Warning::RanksChanged { before, after })
 }
 
 /// Of the images, and of their conditions where they have some.

@@ -101,6 +101,9 @@ pub struct Info {
     pub device: String,
     /// CPU threads of a network at the last start: sums over other numbers of threads round differently.
     pub threads: i64,
+    /// Processes that trained together at the last start: sums over other numbers of them round differently.
+    #[serde(default = "one")]
+    pub ranks: u32,
     /// Decides every random choice.
     pub seed: u64,
     /// The command line of every start.
@@ -115,6 +118,11 @@ pub struct Info {
     pub conditions: Conditions,
     /// The data by domain, as at the last start.
     pub data: IndexMap<String, DataInfo>,
+}
+
+/// Before `ranks` was written there was one.
+const fn one() -> u32 {
+    1
 }
 
 /// What a run folder holds already.

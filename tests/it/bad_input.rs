@@ -244,6 +244,20 @@ fn elsewhere(root: &Path) {
     }
     assert!(!ended.stderr.contains("have changed"), "{}", ended.stderr);
 
+    assert!(!ended.stderr.contains("rank(s)"), "{}", ended.stderr);
+    edit(&root.join("run/run.json"), &|info| info["ranks"] = 8.into());
+    let ended = translate(root, &in_run);
+    let told = "warning: the run was on 8 rank(s) at its last start, and is on 1 now";
+    assert!(
+        ended.stderr.contains(told) && ended.stderr.contains("hint: 8 rank(s) bring"),
+        "{}",
+        ended.stderr
+    );
+    // As it was written before ranks were.
+    edit(&root.join("run/run.json"), &|info| drop(info.as_object_mut().unwrap().remove("ranks")));
+    let ended = translate(root, &in_run);
+    assert!(ended.code == Some(0) && !ended.stderr.contains("rank(s)"), "{}", ended.stderr);
+
     edit(&root.join("run/run.json"), &|info| {
         for side in info["data"].as_object_mut().unwrap().values_mut() {
             side["fingerprint"] = "another".into();

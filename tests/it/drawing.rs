@@ -97,6 +97,7 @@ fn request(folders: &[&Path], recipe: &str) -> Request {
         device: Device::Cpu,
         cache: 1 << 30,
         threads: 1,
+        ranks: 1,
         dry_run: true,
     }
 }

@@ -243,6 +243,9 @@ fn a_run_of_several_processes_is_that_of_one() {
             let off = (ticks(&run).losses[&term] - expected).abs();
             assert!(off < 1e-5 * expected.abs().max(1.0), "{ranks} ranks: {term} is {off:e} off");
         }
+        let info = std::fs::read_to_string(root.join(&run).join("run.json")).unwrap();
+        assert!(info.contains(&format!("\"ranks\": {ranks},")), "{info}");
+        assert!(!said(root, &run, 0).contains("batch norm"));
         // Only the first rank speaks.
         assert!((1..ranks as usize).all(|rank| said(root, &run, rank).is_empty()));
     }
@@ -295,6 +298,38 @@ fn what_ranks_cannot_share_or_do_not_share_is_said() {
     assert!(text.contains("`--set train.batch=6` gives each 2"), "{text}");
     assert!(said(root, "three", 2).contains("error: the first rank cannot begin; its own message says why"));
     assert!(!root.join("three").exists());
+}
+
+/// The first rank says it, before the first step.
+#[test]
+fn ranks_are_warned_of_batch_norm() {
+    let folder = faces();
+    let root = folder.path();
+    let port = free_port().to_string();
+    let rank = |rank: u32| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_translate"));
+        command.current_dir(root).args([
+            "train",
+            "faces/anime",
+            "-r",
+            "dcgan-tiny",
+            "--device",
+            "cpu",
+            "--dry-run",
+        ]);
+        command.args(["--set", "train.batch=8"]);
+        command.envs([("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", &port)]);
+        command.envs([("RANK", rank.to_string()), ("WORLD_SIZE", "2".into())]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let told: Vec<String> = [rank(0), rank(1)]
+        .into_iter()
+        .map(|child| String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap())
+        .collect();
+    let line = told[0].lines().find(|line| line.starts_with("warning: batch norm (")).unwrap_or_default();
+    assert!(line.contains("`generators.z_to_x.net.norm`"), "{told:?}");
+    assert!(line.ends_with("each rank's own images, 4 of a batch on each of 2 ranks"), "{told:?}");
+    assert_eq!(told[1], "");
 }
 
 /// Its agent serves the store, starts ranks again where one has failed, and tells them so.
