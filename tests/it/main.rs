@@ -29,6 +29,7 @@ mod recipes;
 mod resume;
 mod runs;
 mod sampling;
+mod scale;
 mod shards;
 mod sharing;
 mod shipped;
