@@ -75,7 +75,7 @@ fn an_array_s_script_translates_all() {
 fn a_job_s_pods_translate_all() {
     let folder = work();
     let root = folder.path();
-    let yaml = blocks("yaml", "completionMode")[0].replace("/work", &root.display().to_string());
+    let yaml = blocks("yaml", "completionMode")[0].replace("/data", &root.display().to_string());
     let job: serde_json::Value = serde_yaml::from_str(&yaml).unwrap();
     let command = &job["spec"]["template"]["spec"]["containers"][0]["command"];
     let words: Vec<&str> = command.as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
