@@ -7,8 +7,9 @@ const KERNELS: &str = "src/torch/kernels.cpp";
 
 fn main() {
     let sources =
-        ["src/torch/shim.cpp", "src/torch/program.cpp", "src/torch/group.cpp", "src/torch/measure.cpp"];
-    for source in sources.iter().chain(&[KERNELS, "src/torch/guarded.h", "src/torch/include"]) {
+        ["shim", "program", "group", "measure", "recording"].map(|name| format!("src/torch/{name}.cpp"));
+    let others = [KERNELS, "src/torch/guarded.h", "src/torch/include"];
+    for source in sources.iter().map(String::as_str).chain(others) {
         println!("cargo:rerun-if-changed={source}");
     }
     println!("cargo:rerun-if-env-changed=LIBTORCH");
@@ -29,7 +30,7 @@ fn main() {
         build.include(root.join("include/torch/csrc/api/include"));
         build
     };
-    build().files(sources).compile("translate_shim");
+    build().files(&sources).compile("translate_shim");
     // Loops over numbers, which a debug build must not make slow; in parallel by the OpenMP that libtorch brings.
     build().file(KERNELS).opt_level(3).flag("-fopenmp").compile("translate_kernels");
     println!("cargo:rustc-link-lib=gomp");

@@ -3,7 +3,7 @@
 # clones share, and links them here as .libtorch and .venv. Does nothing when that has been done.
 #
 #   setup.sh          what the build needs, and the comparisons with PyTorch
-#   setup.sh tests    ONNX's checker and runtime too, by which exports are tested
+#   setup.sh tests    ONNX's checker and runtime too, by which exports are tested, and the rest of CUDA's headers
 #
 #   LIBTORCH          your own libtorch 2.11 (a folder with lib/ and include/): nothing is downloaded
 #   TRANSLATE_CACHE   the cache folder, by default ~/.cache/translate
@@ -20,7 +20,7 @@ link_libtorch() {
 
 torch=2.11.0
 packages="torch==$torch numpy>=2 scikit-image>=0.24 pillow>=11"
-test_packages="onnx==1.20.1 onnxruntime==1.26.0"
+test_packages="onnx==1.20.1 onnxruntime==1.26.0 nvidia-cuda-crt==13.0.88"
 
 if [ -n "${LIBTORCH:-}" ]; then
     [ -e "$LIBTORCH/lib/libtorch.so" ] || {
@@ -86,7 +86,7 @@ if [ "${1:-}" = tests ] && [ ! -e "$tests_complete" ]; then
     if "$venv/bin/python" -m pip install --quiet --disable-pip-version-check $test_packages; then
         touch "$tests_complete"
     else
-        echo "warning: no $test_packages here (Python 3.11 or newer is needed): ONNX files are not tested" >&2
+        echo "warning: no $test_packages here (Python 3.11 or newer is needed): ONNX files and CUDA's names are not tested" >&2
     fi
 fi
 link_libtorch "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch"

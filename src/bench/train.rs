@@ -17,6 +17,7 @@ use crate::random::{Purpose, stream};
 use crate::recipe::{Condition, Recipe, Space};
 use crate::torch::{TorchError, count_products, guard};
 use crate::train::ranks::Ranks;
+use crate::train::replay::WARM_UP;
 use crate::train::state::State;
 use crate::train::step::StepError;
 use crate::train::stopwatch::{Part, Stopwatch};
@@ -56,7 +57,8 @@ pub struct Report {
     pub images_per_second: f64,
     /// Milliseconds of a step.
     pub step_ms: Spread,
-    /// Mean milliseconds of each part of a step. On a GPU they are of other steps, which wait for it after each part.
+    /// Mean milliseconds of each part of a step. On a GPU they are of other steps, which are asked for operator by operator and
+    /// wait for it after each part.
     pub parts_ms: IndexMap<&'static str, f64>,
     /// The most memory that was taken, see [`peak_memory`].
     pub peak_memory_bytes: u64,
@@ -79,6 +81,16 @@ impl Training {
         let state = guard(&device::name(device), build)?.map_err(|error| failed(device, &error))?;
         let batches = (0..BATCHES).map(|number| batch(recipe, number)).collect();
         Ok(Self { recipe: recipe.clone(), state, sides, batches, device })
+    }
+
+    /// Does steps that are not to be measured: `count`, or as many as it takes to have steps of every kind recorded where that is
+    /// done.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn warm_up(&mut self, count: u64) -> Result<(), TorchError> {
+        let least = if self.state.replays.is_some() { (WARM_UP + 1) * self.round() } else { 0 };
+        (0..count.max(least)).try_for_each(|_| self.step().map(drop))
     }
 
     /// Does the next step, and waits until the device has done it.
@@ -134,7 +146,7 @@ pub fn measure(name: &str, recipe: &Recipe, device: Device, repeats: Repeats) ->
     let (done, products) = counted;
     done?;
     let products_per_step = products as f64 / round as f64;
-    training.steps(repeats.warm_up, false)?;
+    training.warm_up(repeats.warm_up)?;
     let steps = repeats.steps.next_multiple_of(round);
     // Where every border is only a look at the clock, one row of steps serves both.
     let (times, mut parts_ms) = training.steps(steps, device == Device::Cpu)?;

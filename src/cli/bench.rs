@@ -39,7 +39,8 @@ enum What {
 
 Products (multiply-adds) are those of convolutions and matrix products, forward and backward, as libtorch is asked for them;
 one is two operations. The peak is that of one large matrix product: in float32 on a CPU; on a GPU also in bfloat16 and in TF32,
-by which the share is taken. On a GPU the parts are of steps that wait for it after each part.")]
+by which the share is taken. On a GPU the parts are of other steps, which wait for it after each part and are not replayed as a
+CUDA graph.")]
 struct TrainArgs {
     #[command(flatten)]
     common: Common,
@@ -134,9 +135,7 @@ fn bench_train(args: &TrainArgs) -> Result<u8, Failure> {
     let device = device::parse(&args.common.device)?;
     if args.common.serve {
         let mut training = Training::new(&recipe, device)?;
-        for _ in 0..args.warm_up {
-            training.step()?;
-        }
+        training.warm_up(args.warm_up)?;
         return serve(&json!({ "recipe": recipe }), device, &mut |_| Ok(training.step()?));
     }
     tell(format_args!(

@@ -139,6 +139,10 @@ pub struct Train {
     /// Whether a GPU has to give the same bits each time, which takes longer. A CPU does so anyway.
     #[serde(default)]
     pub deterministic: bool,
+    /// Whether a GPU records a step once, as a CUDA graph, and then does it again as a whole, which saves asking for each
+    /// operator. It does not where several processes train together.
+    #[serde(default = "yes")]
+    pub cuda_graph: bool,
     /// Steps of the discriminators for each of the generators; every step shows new images.
     #[serde(default = "once")]
     pub critic_steps: u64,

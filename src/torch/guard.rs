@@ -45,9 +45,10 @@ impl TorchError {
     }
 }
 
-/// The message without libtorch's C++ stack trace and tch's `unwrap` wrapping.
+/// The message without libtorch's C++ stack trace and what tch puts around it.
 fn first_sentence(text: &str) -> String {
     let text = text.split_once("value: Torch(\"").map_or(text, |(_, inner)| inner);
+    let text = text.strip_prefix("Internal torch error: ").unwrap_or(text);
     let line = text.split("\\n").next().unwrap_or(text).lines().next().unwrap_or(text);
     line.trim_end_matches("\")").to_string()
 }

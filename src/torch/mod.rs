@@ -1,5 +1,5 @@
 //! What libtorch has and tch does not bind (`shim.cpp`, `program.cpp` for networks as programs, `group.cpp` for processes
-//! that train together, `measure.cpp` for benchmarks; each with its safe side), the one place where a libtorch failure inside
+//! that train together, `measure.cpp` for benchmarks, `recording.cpp` for work that is done again and again; each with its safe side), the one place where a libtorch failure inside
 //! plain tch calls becomes an error (`guard`), when its CUDA half is loaded (`cuda`), and how the memory it frees is kept
 //! (`memory`).
 
@@ -13,6 +13,7 @@ mod kernels;
 mod measure;
 mod memory;
 mod program;
+mod recording;
 mod shim;
 pub mod store;
 
@@ -24,7 +25,8 @@ pub use kernels::{Winograd, channels_last, instance_norm};
 pub use measure::{count_products, cuda_peak_memory, with_tf32_products};
 pub use memory::keep_freed_memory;
 pub use program::{Program, pickle};
-pub use shim::{AdamRates, fused_adam, leaky_relu, version};
+pub use recording::{Recording, own_stream};
+pub use shim::{AdamRates, fused_adam, leaky_relu, lerp, version};
 
 /// The kind in which sums over `xs` are taken: float32, or wider where `xs` is.
 pub fn sum_kind(xs: &Tensor) -> Kind {

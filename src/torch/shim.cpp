@@ -6,6 +6,8 @@
 #include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/_foreach_add.h>
+#include <ATen/ops/_foreach_lerp.h>
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/leaky_relu.h>
@@ -44,16 +46,25 @@ void translate_free(char *message) { free(message); }
 // The version of the headers that this was compiled against.
 const char *translate_torch_version() { return TORCH_VERSION; }
 
-// One Adam update (Kingma & Ba 2015) of all parameters in one call. `steps` are float32 scalars, already counting
-// this update.
+// One Adam update (Kingma & Ba 2015) of all parameters in one call. `steps` are float32 scalars, and count it.
 char *translate_fused_adam(at::Tensor **params, at::Tensor **grads, at::Tensor **exp_avgs, at::Tensor **exp_avg_sqs,
-                           at::Tensor **steps, size_t count, double lr, double beta1, double beta2, double eps) {
+                           at::Tensor **steps, size_t count, at::Tensor *lr, double beta1, double beta2, double eps) {
     return guarded([&] {
         c10::AutoGradMode no_grad(false);
         auto moved = list(params, count);
+        const auto counted = list(steps, count);
+        at::_foreach_add_(counted, 1);
         at::_fused_adam_(moved, laid_out_as(moved, list(grads, count)), list(exp_avgs, count), list(exp_avg_sqs, count),
-                         /*max_exp_avg_sqs=*/{}, list(steps, count), lr, beta1, beta2, /*weight_decay=*/0.0, eps,
+                         /*max_exp_avg_sqs=*/{}, counted, *lr, beta1, beta2, /*weight_decay=*/0.0, eps,
                          /*amsgrad=*/false, /*maximize=*/false);
+    });
+}
+
+// Brings every average by `weight` of the way towards its tensor.
+char *translate_lerp(at::Tensor **averages, at::Tensor **tensors, size_t count, double weight) {
+    return guarded([&] {
+        c10::AutoGradMode no_grad(false);
+        at::_foreach_lerp_(list(averages, count), list(tensors, count), weight);
     });
 }
 

@@ -18,10 +18,16 @@ unsafe extern "C" {
         exp_avg_sqs: *const *mut C_tensor,
         steps: *const *mut C_tensor,
         count: usize,
-        lr: f64,
+        lr: *mut C_tensor,
         beta1: f64,
         beta2: f64,
         eps: f64,
+    ) -> *mut c_char;
+    fn translate_lerp(
+        averages: *const *mut C_tensor,
+        tensors: *const *mut C_tensor,
+        count: usize,
+        weight: f64,
     ) -> *mut c_char;
     fn translate_leaky_relu(out: *mut *mut C_tensor, xs: *mut C_tensor, slope: f64) -> *mut c_char;
 }
@@ -65,9 +71,9 @@ pub fn version() -> String {
 
 /// Adam's numbers for one update.
 #[derive(Debug, Clone, Copy)]
-pub struct AdamRates {
-    /// Learning rate.
-    pub lr: f64,
+pub struct AdamRates<'a> {
+    /// Learning rate, a scalar; on a GPU float32 there, which it reads for itself.
+    pub lr: &'a Tensor,
     /// Decay rates of the first and second moments.
     pub betas: [f64; 2],
     /// Added to the root of the second moment.
@@ -76,7 +82,7 @@ pub struct AdamRates {
 
 /// One Adam update (Kingma & Ba 2015) of all `params` in one call, in place. All five slices have the same length
 /// and, tensor by tensor, the same shapes; the moments lie in memory as their parameters do, gradients as they like.
-/// `steps` are float32 scalars that already count this update.
+/// `steps` are float32 scalars, which count this update.
 ///
 /// # Errors
 /// libtorch's, for instance where shapes or devices differ.
@@ -86,7 +92,7 @@ pub fn fused_adam(
     exp_avgs: &[Tensor],
     exp_avg_sqs: &[Tensor],
     steps: &[Tensor],
-    rates: AdamRates,
+    rates: AdamRates<'_>,
 ) -> Result<(), TchError> {
     let count = params.len();
     if [grads.len(), exp_avgs.len(), exp_avg_sqs.len(), steps.len()].iter().any(|&len| len != count) {
@@ -105,12 +111,26 @@ pub fn fused_adam(
             exp_avg_sqs.as_ptr(),
             steps.as_ptr(),
             count,
-            rates.lr,
+            rates.lr.as_ptr().cast_mut(),
             rates.betas[0],
             rates.betas[1],
             rates.eps,
         )
     })
+}
+
+/// Brings each of `averages` by `weight` of the way towards the tensor of the same place, in place and in one call.
+///
+/// # Errors
+/// libtorch's, for instance where shapes differ.
+pub fn lerp(averages: &[Tensor], tensors: &[Tensor], weight: f64) -> Result<(), TchError> {
+    let count = averages.len();
+    if tensors.len() != count {
+        return Err(TchError::Shape(format!("{count} averages, but {} tensors", tensors.len())));
+    }
+    let [averages, tensors] = [averages, tensors].map(pointers);
+    // SAFETY: both lists hold `count` live tensors, which the call only borrows.
+    checked(unsafe { translate_lerp(averages.as_ptr(), tensors.as_ptr(), count, weight) })
 }
 
 /// max(x, slope·x) for a slope from 0 to 1; any shape.
@@ -138,9 +158,16 @@ mod tests {
         let params = [Tensor::from_slice(&[1.0f32, -2.0])];
         let grads = [Tensor::from_slice(&[0.5f32, -4.0])];
         let zeros = || [Tensor::from_slice(&[0.0f32, 0.0])];
-        let (m, v, steps) = (zeros(), zeros(), [Tensor::from(1.0f32)]);
-        fused_adam(&params, &grads, &m, &v, &steps, AdamRates { lr: 0.1, betas: [0.5, 0.999], eps: 1e-8 })
-            .unwrap();
+        let (m, v, steps) = (zeros(), zeros(), [Tensor::from(0.0f32)]);
+        fused_adam(
+            &params,
+            &grads,
+            &m,
+            &v,
+            &steps,
+            AdamRates { lr: &Tensor::from(0.1), betas: [0.5, 0.999], eps: 1e-8 },
+        )
+        .unwrap();
         let after: Vec<f32> = (&params[0]).try_into().unwrap();
         assert!((after[0] - 0.9).abs() < 1e-6 && (after[1] + 1.9).abs() < 1e-6, "{after:?}");
         let first: Vec<f32> = (&m[0]).try_into().unwrap();
@@ -151,8 +178,9 @@ mod tests {
     fn adam_takes_gradients_of_any_memory_order() {
         let update = |grad: Tensor| {
             let zeros = || [Tensor::zeros([2, 3], (tch::Kind::Float, tch::Device::Cpu))];
-            let (params, m, v, steps) = (zeros(), zeros(), zeros(), [Tensor::from(1.0f32)]);
-            let rates = AdamRates { lr: 0.1, betas: [0.5, 0.999], eps: 1.0 };
+            let (params, m, v, steps) = (zeros(), zeros(), zeros(), [Tensor::from(0.0f32)]);
+            let lr = Tensor::from(0.1);
+            let rates = AdamRates { lr: &lr, betas: [0.5, 0.999], eps: 1.0 };
             fused_adam(&params, &[grad], &m, &v, &steps, rates).unwrap();
             let [m, params] = [m, params].map(|[tensor]| Vec::<f32>::try_from(tensor.flatten(0, 1)).unwrap());
             (m, params)
@@ -168,8 +196,9 @@ mod tests {
     #[test]
     fn a_failure_comes_back_as_an_error() {
         let (a, b) = ([Tensor::from_slice(&[1.0f32])], [Tensor::from_slice(&[1.0f32, 2.0])]);
-        let rates = AdamRates { lr: 0.1, betas: [0.5, 0.999], eps: 1e-8 };
-        let steps = [Tensor::from(1.0f32)];
+        let lr = Tensor::from(0.1);
+        let rates = AdamRates { lr: &lr, betas: [0.5, 0.999], eps: 1e-8 };
+        let steps = [Tensor::from(0.0f32)];
         assert!(fused_adam(&a, &[], &a, &a, &steps, rates).is_err());
         let half = [Tensor::from_slice(&[1.0f32]).to_kind(tch::Kind::Int64)];
         assert!(fused_adam(&half, &b, &a, &a, &steps, rates).is_err());

@@ -1,6 +1,6 @@
 //! Adam (Kingma & Ba 2015) over our own moment tensors, so that they can be saved and restored exactly.
 
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::torch::{AdamRates, fused_adam};
 
@@ -36,15 +36,19 @@ impl Adam {
         Tensor::f_run_backward(&[loss], &self.params, false, false)
     }
 
-    /// Updates every parameter by its gradient.
+    /// The learning rate as [`Self::update`] takes it: where kernels read it themselves, in their kind of number.
+    pub fn rate(lr: f64, device: Device) -> Tensor {
+        let kind = if device == Device::Cpu { Kind::Double } else { Kind::Float };
+        Tensor::from(lr).to_kind(kind).to_device(device)
+    }
+
+    /// Updates every parameter by its gradient, at the learning rate of [`Self::rate`]. It is a tensor, so that an update can be
+    /// recorded and done again at another.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn update(&mut self, grads: &[Tensor], lr: f64) -> Result<(), TchError> {
+    pub fn update(&mut self, grads: &[Tensor], lr: &Tensor) -> Result<(), TchError> {
         tch::no_grad(|| {
-            for step in &mut self.steps {
-                let _ = step.f_add_scalar_(1.0)?;
-            }
             let rates = AdamRates { lr, betas: self.betas, eps: EPS };
             fused_adam(&self.params, grads, &self.exp_avgs, &self.exp_avg_sqs, &self.steps, rates)
         })

@@ -19,6 +19,14 @@ pub fn saturated(domain: &str, space: Space, recipe: &Recipe) -> String {
     )
 }
 
+/// Steps are asked for operator by operator, for this reason.
+pub fn no_replays(why: &str) -> String {
+    format!(
+        "steps cannot be recorded as a CUDA graph, and are slower for it; all else is as it would be ({why})\nhint: `--set \
+         train.cuda_graph=false` does not try it"
+    )
+}
+
 /// What is wrong with the pictures of a generator, which draws `space`.
 pub fn failing(kind: Failing, generator: &str, space: Space, recipe: &Recipe) -> String {
     match kind {

@@ -1,10 +1,11 @@
 //! The exponential moving average of the generators (Yazıcı et al. 2019), which is smoother than any single step.
 
-use tch::{TchError, Tensor};
+use tch::TchError;
 
 use crate::data::condition::Conditions;
 use crate::nets::Graph;
 use crate::recipe::Recipe;
+use crate::torch::lerp;
 
 /// A second set of the generators that follows the trained one.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ impl Ema {
     ) -> Result<Self, TchError> {
         let graph = Graph::build_generators(recipe, conditions, device);
         let ema = Self { decay: recipe.train.ema, critic_steps: recipe.train.critic_steps, graph };
-        tch::no_grad(|| ema.lerp(current, 1.0))?;
+        ema.lerp(current, 1.0)?;
         Ok(ema)
     }
 
@@ -40,15 +41,15 @@ impl Ema {
     pub fn update(&mut self, current: &Graph, step: u64) -> Result<(), TchError> {
         let moves = (step / self.critic_steps) as f64;
         let decay = self.decay.min((1.0 + moves) / (10.0 + moves));
-        tch::no_grad(|| self.lerp(current, 1.0 - decay))
+        self.lerp(current, 1.0 - decay)
     }
 
     fn lerp(&self, current: &Graph, weight: f64) -> Result<(), TchError> {
-        for (name, node) in &self.graph.generators {
-            let current: Vec<(String, Tensor)> = current.generators[name].net.tensors();
-            for ((_, mut average), (_, current)) in node.net.tensors().into_iter().zip(current) {
-                let _ = average.f_lerp_(&current, weight)?;
-            }
+        for name in self.graph.generators.keys() {
+            let tensors = |of: &Graph| {
+                of.generators[name].net.tensors().into_iter().map(|(_, it)| it).collect::<Vec<_>>()
+            };
+            lerp(&tensors(&self.graph), &tensors(current), weight)?;
         }
         Ok(())
     }

@@ -23,30 +23,23 @@ impl Choice {
     }
 }
 
-/// What a pool gives for fakes.
+/// Where what is shown comes from, and where fakes go. One number a fake each, whatever the choices: the work on the device is
+/// the same at every step.
 #[derive(Debug)]
-pub struct Exchange {
-    /// For the discriminator, in the shape of the fakes.
-    pub shown: Tensor,
-    fakes: Tensor,
-    /// Where each fake is to be stored.
-    write: Vec<i64>,
+pub struct Route {
+    /// `[4, fakes]`, whole numbers: 1 where a stored image is shown, 0 where a fake of this batch is; the slot to read; the
+    /// fake to show; the slot to write.
+    pub numbers: Tensor,
+    /// Stored images after it.
     filled: usize,
 }
 
-/// Where what is shown comes from, and where fakes go. One number a fake each, whatever the choices: the work on the device is
-/// the same at every step.
-struct Route {
-    /// 1 where a stored image is shown, 0 where a fake of this batch is.
-    stored: Vec<f32>,
-    /// The slot to read.
-    read: Vec<i64>,
-    /// The fake to show.
-    fake: Vec<i64>,
-    /// The slot to write.
-    write: Vec<i64>,
-    /// Stored images after it.
-    filled: usize,
+impl Route {
+    /// The same in a tensor of its own.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        Self { numbers: self.numbers.copy(), filled: self.filled }
+    }
 }
 
 /// A pool of up to `capacity` fakes of one space. Until it is full, every fake is stored and returned.
@@ -70,59 +63,55 @@ impl Pool {
         self.capacity == 0
     }
 
-    /// The choices, taken one after another.
-    fn route(&self, choices: &[Choice]) -> Route {
-        let nowhere = self.capacity as i64;
-        let of = |count| vec![nowhere; count];
-        let mut route = Route {
-            stored: vec![0.0; choices.len()],
-            read: of(choices.len()),
-            fake: (0..choices.len() as i64).collect(),
-            write: of(choices.len()),
-            filled: self.filled,
-        };
+    /// The choices, one a fake, taken one after another; none where nothing is ever stored.
+    pub fn route(&self, choices: &[Choice], device: Device) -> Option<Route> {
+        if self.is_idle() {
+            return None;
+        }
+        let (nowhere, count) = (self.capacity as i64, choices.len());
+        let (mut stored, mut read, mut write) = (vec![0; count], vec![nowhere; count], vec![nowhere; count]);
+        let mut fake: Vec<i64> = (0..count as i64).collect();
+        let mut filled = self.filled;
         for (i, choice) in choices.iter().enumerate() {
-            if route.filled < self.capacity {
-                route.write[i] = route.filled as i64;
-                route.filled += 1;
+            if filled < self.capacity {
+                write[i] = filled as i64;
+                filled += 1;
             } else if choice.swap {
                 let slot = choice.slot as i64;
                 // An earlier one of this batch may lie there, which then is shown and not stored.
-                if let Some(earlier) = route.write[..i].iter().position(|write| *write == slot) {
-                    route.fake[i] = earlier as i64;
-                    route.write[earlier] = nowhere;
+                if let Some(earlier) = write[..i].iter().position(|other| *other == slot) {
+                    fake[i] = earlier as i64;
+                    write[earlier] = nowhere;
                 } else {
-                    (route.stored[i], route.read[i]) = (1.0, slot);
+                    (stored[i], read[i]) = (1, slot);
                 }
-                route.write[i] = slot;
+                write[i] = slot;
             }
         }
-        route
+        let numbers = Tensor::from_slice(&[stored, read, fake, write].concat()).reshape([4, count as i64]);
+        Some(Route { numbers: numbers.to_device(device), filled })
     }
 
-    /// Exchanges `fakes` `[batch, channels, height, width]`, detached, for what the discriminator shall see. One choice an
-    /// image. The pool stays as it is until it is told to [keep](Self::keep) the exchange.
-    pub fn exchange(&mut self, fakes: &Tensor, choices: &[Choice]) -> Exchange {
-        if self.is_idle() {
-            let (shown, fakes) = (fakes.shallow_clone(), fakes.shallow_clone());
-            return Exchange { shown, fakes, write: Vec::new(), filled: 0 };
-        }
-        let Route { stored, read, fake, write, filled } = self.route(choices);
+    /// What the discriminator shall see for `fakes` `[batch, channels, height, width]`, detached, in their shape. The pool stays
+    /// as it is until it is told to [keep](Self::keep) them.
+    pub fn exchange(&mut self, fakes: &Tensor, route: &Route) -> Tensor {
         let shape = [&[self.capacity as i64 + 1], &fakes.size()[1..]].concat();
         let images = self.images.get_or_insert_with(|| Tensor::zeros(shape, (fakes.kind(), fakes.device())));
-        let index = |numbers: &[i64]| Tensor::from_slice(numbers).to_device(fakes.device());
-        let is_stored = Tensor::from_slice(&stored).to_device(fakes.device()).reshape([-1, 1, 1, 1]).gt(0.5);
-        let (read, fake) = (images.index_select(0, &index(&read)), fakes.index_select(0, &index(&fake)));
-        Exchange { shown: read.where_self(&is_stored, &fake), fakes: fakes.shallow_clone(), write, filled }
+        let is_stored = route.numbers.get(0).gt(0).reshape([-1, 1, 1, 1]);
+        let read = images.index_select(0, &route.numbers.get(1));
+        read.where_self(&is_stored, &fakes.index_select(0, &route.numbers.get(2)))
     }
 
-    /// Stores what the exchange put in.
-    pub fn keep(&mut self, exchange: &Exchange) {
+    /// Stores the fakes of an exchange; that they are there is to be [noted](Self::note).
+    pub fn keep(&mut self, fakes: &Tensor, route: &Route) {
         if let Some(images) = &mut self.images {
-            let write = Tensor::from_slice(&exchange.write).to_device(images.device());
-            let _ = images.index_copy_(0, &write, &exchange.fakes);
-            self.filled = exchange.filled;
+            let _ = images.index_copy_(0, &route.numbers.get(3), fakes);
         }
+    }
+
+    /// Counts what an exchange stored.
+    pub const fn note(&mut self, route: &Route) {
+        self.filled = route.filled;
     }
 
     /// The stored images `[filled, channels, height, width]`, if any.
@@ -152,9 +141,10 @@ mod tests {
     }
 
     fn exchanged(pool: &mut Pool, values: &[f32], choices: &[Choice]) -> Tensor {
-        let exchange = pool.exchange(&fake(values), choices);
-        let shown = exchange.shown.shallow_clone();
-        pool.keep(&exchange);
+        let (fakes, route) = (fake(values), pool.route(choices, Device::Cpu).unwrap());
+        let shown = pool.exchange(&fakes, &route);
+        pool.keep(&fakes, &route);
+        pool.note(&route);
         shown
     }
 
@@ -236,7 +226,8 @@ mod tests {
         let mut pool = Pool::new(2);
         let _ = exchanged(&mut pool, &[1.0], &[Choice { swap: false, slot: 0 }]);
         let before = pool.contents().unwrap().copy();
-        drop(pool.exchange(&fake(&[2.0, 3.0]), &[Choice { swap: true, slot: 0 }; 2]));
+        let route = pool.route(&[Choice { swap: true, slot: 0 }; 2], Device::Cpu).unwrap();
+        let _ = pool.exchange(&fake(&[2.0, 3.0]), &route);
         assert_eq!(pool.contents().unwrap(), before);
     }
 
@@ -264,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_pool_the_current_fakes_are_shown() {
-        assert_eq!(shown(&mut Pool::new(0), 4.0, true, 0), 4.0);
+    fn without_a_pool_nothing_is_exchanged() {
+        assert!(Pool::new(0).route(&[Choice { swap: true, slot: 0 }], Device::Cpu).is_none());
     }
 }

@@ -50,6 +50,11 @@ impl Ranks {
         self.share.rank == 0
     }
 
+    /// Whether this is the only process.
+    pub const fn is_alone(&self) -> bool {
+        self.group.is_none()
+    }
+
     /// The mean of each tensor over the ranks.
     ///
     /// # Errors

@@ -35,6 +35,7 @@ mod tests {
             accumulate: 1,
             precision: Arithmetic::Auto,
             deterministic: false,
+            cuda_graph: true,
             critic_steps: 1,
             decay_after,
             decay_stairs,

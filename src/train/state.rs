@@ -11,6 +11,7 @@ use super::draw::step_input;
 use super::ema::Ema;
 use super::metrics::Meter;
 use super::ranks::{RankLost, Ranks};
+use super::replay::Replays;
 use super::step::{Step, StepError, StepInput};
 use super::stopwatch::Part;
 use crate::data::condition::{Conditioned, Conditions};
@@ -18,7 +19,7 @@ use crate::data::loader::Batch;
 use crate::nets::Graph;
 use crate::random::{Purpose, stream};
 use crate::recipe::{Arithmetic, Recipe, Space};
-use crate::torch::set_arithmetic;
+use crate::torch::{own_stream, set_arithmetic};
 
 /// The changing state of a run.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct State {
     pub meter: Meter,
     /// Steps done.
     pub steps: u64,
+    /// Has steps done again as a whole; on a GPU, unless the recipe says otherwise.
+    pub replays: Option<Replays>,
     device: Device,
 }
 
@@ -62,11 +65,13 @@ impl State {
     /// libtorch's.
     pub fn new(recipe: &Recipe, conditions: &Conditions, device: Device) -> Result<Self, TchError> {
         set_arithmetic(recipe.train.precision != Arithmetic::Fp32, recipe.train.deterministic)?;
+        own_stream(device)?;
+        let replays = (device.is_cuda() && recipe.train.cuda_graph).then(|| Replays::new(device));
         let mut graph = Graph::build(recipe, conditions, device);
         graph.set_bf16(recipe.train.precision.is_bf16(device));
         let ema =
             (recipe.train.ema > 0.0).then(|| Ema::new(recipe, conditions, &graph, device)).transpose()?;
-        Ok(Self { step: Step::new(recipe, graph), ema, meter: Meter::default(), steps: 0, device })
+        Ok(Self { step: Step::new(recipe, graph), ema, meter: Meter::default(), steps: 0, replays, device })
     }
 
     /// Does the next step on what was loaded for it, this rank's share of the batch. `sides` holds the conditions of each
@@ -102,7 +107,10 @@ impl State {
     /// # Errors
     /// libtorch's, or a rank is lost.
     pub fn advance(&mut self, parts: &[StepInput], ranks: &Ranks) -> Result<(), StepError> {
-        let terms = self.step.run(parts, ranks)?;
+        let terms = match &mut self.replays {
+            Some(replays) => replays.step(&mut self.step, parts, ranks)?,
+            None => self.step.run(parts, ranks)?,
+        };
         self.steps += 1;
         if let Some(ema) = self.ema.as_mut().filter(|_| parts.first().is_some_and(|part| part.generators)) {
             ema.update(&self.step.graph, self.steps)?;

@@ -11,18 +11,15 @@ use tch::{TchError, Tensor};
 pub use super::step_input::{Augments, StepInput};
 
 use super::adam::Adam;
-use super::pool::{Exchange, Pool};
+use super::joined::{Shown, forward_all};
+use super::pool::{Pool, Route};
 use super::ranks::{RankLost, Ranks};
 use super::stopwatch::{Part, Stopwatch};
+pub use super::terms::Terms;
+use super::terms::{Sums, add_term, sum};
 use crate::loss::{Objective, gradient_penalty, l1, r1};
-use crate::nets::{DiscriminatorNode, GeneratorNode, Graph, Network};
+use crate::nets::{DiscriminatorNode, GeneratorNode, Graph};
 use crate::recipe::{Recipe, Space};
-use crate::torch::sum_kind;
-
-/// The loss terms of a step by name, scalars on the device, without weights: `adversarial.<generator>`,
-/// `cycle.<space>`, `identity.<generator>`, `paired.<generator>`, `discriminator.<space>`, `penalty.<space>`, `r1.<space>`; and
-/// `divergence.<space>`, what the discriminator's loss says of the distance between real images and fakes.
-pub type Terms = IndexMap<String, Tensor>;
 
 /// Why a step was not done.
 #[derive(Debug, thiserror::Error)]
@@ -33,25 +30,6 @@ pub enum StepError {
     /// Another process is gone.
     #[error(transparent)]
     Lost(#[from] RankLost),
-}
-
-/// Sums of tensors over the parts of a batch.
-#[derive(Default)]
-struct Sums(Vec<Tensor>);
-
-impl Sums {
-    fn add(&mut self, tensors: Vec<Tensor>) {
-        if self.0.is_empty() {
-            self.0 = tensors;
-        } else {
-            self.0.iter_mut().zip(tensors).for_each(|(sum, tensor)| *sum += tensor);
-        }
-    }
-
-    /// Divided by the number of parts.
-    fn means(self, parts: usize) -> Vec<Tensor> {
-        if parts == 1 { self.0 } else { self.0.into_iter().map(|sum| sum / parts as f64).collect() }
-    }
 }
 
 /// A graph with all that training it needs beside the data.
@@ -75,6 +53,32 @@ pub struct Step {
     /// Names of (there, back) for every cycle.
     cycles: Vec<(String, String)>,
 }
+
+/// What the host decides of a step, as tensors, so that a recorded step can be done again after other decisions.
+#[derive(Debug)]
+pub struct Decided {
+    /// The learning rate, see [`Adam::rate`].
+    pub rate: Tensor,
+    /// By judged space, the way of its fakes through the replay pool, where there is one.
+    pub routes: IndexMap<Space, Route>,
+}
+
+impl Decided {
+    /// The same in tensors of its own.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        let routes = self.routes.iter().map(|(space, route)| (*space, route.copied()));
+        Self { rate: self.rate.copy(), routes: routes.collect() }
+    }
+
+    /// All of its tensors, in an order that is the same for steps of one recipe.
+    pub fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        std::iter::once(&self.rate).chain(self.routes.values().map(|route| &route.numbers))
+    }
+}
+
+/// By judged space: what each part's discriminator is shown, and the fakes of all ranks, which a pool keeps.
+type Exchanged = IndexMap<Space, (Vec<Tensor>, Option<Tensor>)>;
 
 /// What the generators make in a step.
 struct Fakes {
@@ -109,14 +113,48 @@ impl Step {
     /// this rank's share of the batch, computed one after another: all that is in memory at once is what one of them takes.
     ///
     /// # Errors
+    /// As [`Self::compute`].
+    pub fn run(&mut self, parts: &[StepInput], ranks: &Ranks) -> Result<Terms, StepError> {
+        let Some(first) = parts.first() else { return Ok(Terms::new()) };
+        let decided = self.decide(first);
+        let terms = self.compute(parts, &decided, ranks)?;
+        self.note(&decided);
+        Ok(terms)
+    }
+
+    /// What of a step depends on more than its tensors.
+    pub fn decide(&self, input: &StepInput) -> Decided {
+        let device = input.device();
+        let route = |(space, pool): (&Space, &Pool)| {
+            let route = pool.route(&input.choices[space], device)?;
+            Some((*space, route))
+        };
+        Decided { rate: Adam::rate(input.lr, device), routes: self.pools.iter().filter_map(route).collect() }
+    }
+
+    /// Counts what a step has done, once it is done.
+    pub fn note(&mut self, decided: &Decided) {
+        for (space, route) in &decided.routes {
+            self.pools[space].note(route);
+        }
+    }
+
+    /// A step's work on the device, which reads nothing but tensors: those of this step, of `parts` and of `decided`.
+    ///
+    /// # Errors
     /// libtorch's, from the updates; plain calls inside panic, see [`crate::torch::guard`]. Where a rank is lost, weights,
     /// optimizers and pools are as they were before.
-    pub fn run(&mut self, parts: &[StepInput], ranks: &Ranks) -> Result<Terms, StepError> {
-        let Some(StepInput { generators: moves, lr, .. }) = parts.first() else { return Ok(Terms::new()) };
+    pub fn compute(
+        &mut self,
+        parts: &[StepInput],
+        decided: &Decided,
+        ranks: &Ranks,
+    ) -> Result<Terms, StepError> {
+        let moves = parts.first().is_some_and(|part| part.generators);
         let (mut generators, mut discriminators) = (Sums::default(), Sums::default());
         let (mut terms, mut seen) = (Terms::new(), Vec::new());
         for input in parts {
-            let fakes = if *moves {
+            let fakes = if moves {
                 let made = self.make_fakes(input);
                 let loss = self.generator_loss(input, &made, &mut terms);
                 generators.add(self.generator_adam.gradients(&loss)?);
@@ -127,9 +165,9 @@ impl Step {
             seen.push(self.landed(input, &fakes));
         }
         self.border(Part::Generators);
-        let exchanges = self.exchange(&parts[0], &seen, ranks)?;
+        let exchanged = self.exchange(&seen, decided, ranks)?;
         for (part, input) in parts.iter().enumerate() {
-            let loss = self.discriminator_loss(input, &exchanges, part, &mut terms);
+            let loss = self.discriminator_loss(input, &exchanged, part, &mut terms);
             discriminators.add(self.discriminator_adam.gradients(&loss)?);
         }
         self.border(Part::Discriminators);
@@ -142,15 +180,17 @@ impl Step {
         let mut means = ranks.mean(generators.into_iter().chain(discriminators).chain(told).collect())?;
         let told = means.split_off(count.0 + count.1);
         let (generators, discriminators) = means.split_at(count.0);
-        if *moves {
-            self.generator_adam.update(generators, *lr)?;
+        if moves {
+            self.generator_adam.update(generators, &decided.rate)?;
         }
-        self.discriminator_adam.update(discriminators, *lr)?;
+        self.discriminator_adam.update(discriminators, &decided.rate)?;
         if let Some(clip) = self.objective.clip() {
             tch::no_grad(|| self.discriminator_adam.clamp(clip));
         }
-        for (space, (_, exchange)) in &exchanges {
-            self.pools[space].keep(exchange);
+        for (space, (_, fakes)) in &exchanged {
+            if let (Some(fakes), Some(route)) = (fakes, decided.routes.get(space)) {
+                self.pools[space].keep(fakes, route);
+            }
         }
         self.border(Part::Optimizer);
         Ok(terms.into_keys().zip(told).collect())
@@ -174,32 +214,27 @@ impl Step {
         self.pools.keys().map(landed).collect()
     }
 
-    /// What each space's discriminator is shown: the pool's fakes for the current ones of all ranks, of which each part of
-    /// this rank's gets its share.
+    /// What each space's discriminator is shown: the current fakes, or the pool's for the current ones of all ranks, of which
+    /// each part of this rank's gets its share.
     fn exchange(
         &mut self,
-        input: &StepInput,
         landed: &[IndexMap<Space, Tensor>],
+        decided: &Decided,
         ranks: &Ranks,
-    ) -> Result<IndexMap<Space, (Vec<Tensor>, Exchange)>, RankLost> {
-        let shown = |(space, pool): (&Space, &mut Pool)| {
+    ) -> Result<Exchanged, RankLost> {
+        let exchanged = |(space, pool): (&Space, &mut Pool)| {
             let own: Vec<&Tensor> = landed.iter().map(|part| &part[space]).collect();
-            let parts = landed.len() as i64;
+            let Some(route) = decided.routes.get(space) else {
+                return Ok((*space, (own.into_iter().map(|part| part.flatten(0, 1)).collect(), None)));
+            };
             let own = Tensor::cat(&own, 1);
             let arrows = own.size()[0];
-            let whole =
-                if pool.is_idle() { own.flatten(0, 1) } else { ranks.whole(&own.flatten(0, 1), arrows)? };
-            let exchange = pool.exchange(&whole, &input.choices[space]);
-            let own = if pool.is_idle() {
-                exchange.shown.shallow_clone()
-            } else {
-                ranks.own(&exchange.shown, arrows)
-            };
-            let shown =
-                own.unflatten(0, [arrows, -1]).chunk(parts, 1).into_iter().map(|part| part.flatten(0, 1));
-            Ok((*space, (shown.collect(), exchange)))
+            let whole = ranks.whole(&own.flatten(0, 1), arrows)?;
+            let own = ranks.own(&pool.exchange(&whole, route), arrows).unflatten(0, [arrows, -1]);
+            let parts = own.chunk(landed.len() as i64, 1).into_iter().map(|part| part.flatten(0, 1));
+            Ok((*space, (parts.collect(), Some(whole))))
         };
-        self.pools.iter_mut().map(shown).collect()
+        self.pools.iter_mut().map(exchanged).collect()
     }
 
     /// G(source) for every generator.
@@ -293,7 +328,7 @@ impl Step {
     fn discriminator_loss(
         &self,
         input: &StepInput,
-        exchanges: &IndexMap<Space, (Vec<Tensor>, Exchange)>,
+        exchanged: &Exchanged,
         part: usize,
         terms: &mut Terms,
     ) -> Tensor {
@@ -302,7 +337,7 @@ impl Step {
             let source = self.landing(*space).map(|name| self.graph.generators[name].from).next();
             let source = source.map_or(&input.samples[space], |source| &input.samples[&source]);
             let real = judge.view(&input.samples[space], source);
-            for (name, (term, weight)) in self.judge(*space, judge, input, [&real, &exchanges[space].0[part]])
+            for (name, (term, weight)) in self.judge(*space, judge, input, [&real, &exchanged[space].0[part]])
             {
                 loss.extend(weight.map(|weight| &term * weight));
                 add_term(terms, format!("{name}.{}", space.name()), &term);
@@ -356,44 +391,3 @@ impl Step {
 
 /// Terms by name with their weights in the loss.
 type Judgement = IndexMap<&'static str, (Tensor, Option<f64>)>;
-
-/// What a network is given: samples, and their conditions where there are any.
-#[derive(Clone, Copy)]
-struct Shown<'a> {
-    samples: &'a Tensor,
-    condition: Option<&'a Tensor>,
-}
-
-impl<'a> Shown<'a> {
-    fn new(samples: &'a Tensor, condition: Option<&'a Tensor>) -> Self {
-        Self { samples, condition }
-    }
-}
-
-/// The network on samples of the same size, in their order: in one call where images do not influence each other. Either
-/// all have conditions or none.
-fn forward_all(net: &Network, first: Shown<'_>, others: &[Shown<'_>]) -> Vec<Tensor> {
-    let all = || std::iter::once(&first).chain(others);
-    if others.is_empty() || !net.is_per_image() {
-        return all().map(|shown| net.forward_given(shown.samples, shown.condition, true)).collect();
-    }
-    let samples: Vec<&Tensor> = all().map(|shown| shown.samples).collect();
-    let conditions: Vec<&Tensor> = all().filter_map(|shown| shown.condition).collect();
-    let condition = (!conditions.is_empty()).then(|| Tensor::cat(&conditions, 0));
-    let sizes: Vec<i64> = samples.iter().map(|samples| samples.size()[0]).collect();
-    let joined = net.forward_given(&Tensor::cat(&samples, 0), condition.as_ref(), true);
-    joined.split_with_sizes(sizes, 0)
-}
-
-/// Adds a part's term to those of the parts before it.
-fn add_term(terms: &mut Terms, name: String, term: &Tensor) {
-    let term = term.detach();
-    match terms.get_mut(&name) {
-        Some(sum) => *sum = &*sum + term,
-        None => _ = terms.insert(name, term),
-    }
-}
-
-fn sum(terms: &[Tensor]) -> Tensor {
-    Tensor::stack(terms, 0).sum(sum_kind(&terms[0]))
-}

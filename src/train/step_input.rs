@@ -1,7 +1,7 @@
 //! What a training step takes in, so that it makes no random choice itself.
 
 use indexmap::IndexMap;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::pool::Choice;
 use crate::recipe::Space;
@@ -29,6 +29,37 @@ pub struct StepInput {
     pub lr: f64,
 }
 
+impl StepInput {
+    /// Where it lies.
+    pub fn device(&self) -> Device {
+        self.samples.values().next().map_or(Device::Cpu, Tensor::device)
+    }
+
+    /// The same values in tensors of its own.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        let copies =
+            |of: &IndexMap<Space, Tensor>| of.iter().map(|(space, it)| (*space, it.copy())).collect();
+        let augments = |(space, it): (&Space, &Augments)| (*space, it.copied());
+        Self {
+            samples: copies(&self.samples),
+            conditions: copies(&self.conditions),
+            mismatched: copies(&self.mismatched),
+            choices: self.choices.clone(),
+            mixes: copies(&self.mixes),
+            augments: self.augments.iter().map(augments).collect(),
+            ..*self
+        }
+    }
+
+    /// All of its tensors, in an order that is the same for inputs of one recipe.
+    pub fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        let augments = self.augments.values().flat_map(|it| [&it.current, &it.real, &it.shown]);
+        let given = self.samples.values().chain(self.conditions.values()).chain(self.mismatched.values());
+        given.chain(self.mixes.values()).chain(augments)
+    }
+}
+
 /// The random numbers of the augmentation of what one discriminator sees in a step, each 0 to below 1, see
 /// [`augment`](crate::nets::augment::augment).
 #[derive(Debug)]
@@ -39,4 +70,10 @@ pub struct Augments {
     pub real: Tensor,
     /// For the fakes that the discriminator is shown, `[fakes, 7]`.
     pub shown: Tensor,
+}
+
+impl Augments {
+    fn copied(&self) -> Self {
+        Self { current: self.current.copy(), real: self.real.copy(), shown: self.shown.copy() }
+    }
 }

@@ -5,12 +5,14 @@ use std::time::Instant;
 use indexmap::IndexMap;
 use tch::Device;
 
+use super::advice;
 use super::metrics::Tick;
 use super::pace::{FirstSteps, Lap};
 use super::plan::Plan;
 use super::problems::{PlanError, TrainError};
 use super::ranks::{RankLost, Ranks};
 use super::record::Record;
+use super::replay::Replays;
 use super::signals::Signals;
 use super::state::State;
 use super::step::StepError;
@@ -133,6 +135,9 @@ impl Trainer {
                 Err(StepError::Lost(lost)) => return Err(self.lost(lost)),
                 Err(StepError::Torch(error)) => return Err(torch_failed(&device_name, &error).into()),
                 Ok(()) => (),
+            }
+            if let Some(why) = self.state.replays.as_mut().and_then(Replays::take_refusal) {
+                tell(Event::Warning(advice::no_replays(&why)));
             }
             let images = self.state.steps * batch;
             tell(Event::Step { images });

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod bench;
+mod cuda_names;
 mod drawing;
 mod encoders;
 mod export;
@@ -26,6 +27,7 @@ mod ranks;
 mod recipe_commands;
 mod recipe_files;
 mod recipes;
+mod replays;
 mod resume;
 mod runs;
 mod sampling;

@@ -27,7 +27,7 @@ const BREAK: u64 = 3;
 const CRITIC_STEPS: u64 = 2;
 
 /// The recipe with networks and images as small as they can be.
-fn small(name: &str) -> Recipe {
+pub fn small(name: &str) -> Recipe {
     small_with(name, 2, &[])
 }
 
@@ -122,18 +122,18 @@ fn loaded(recipe: &Recipe, index: u64) -> Batch {
     }
 }
 
-fn train(recipe: &Recipe, state: &mut State, steps: std::ops::Range<u64>) {
+pub fn train(recipe: &Recipe, state: &mut State, steps: std::ops::Range<u64>) {
     for index in steps {
         state.advance(&[input(recipe, index)], &Ranks::ALONE).unwrap();
     }
 }
 
-fn copies(state: &State) -> HashMap<String, Tensor> {
+pub fn copies(state: &State) -> HashMap<String, Tensor> {
     state.tensors().into_iter().map(|(name, tensor)| (name, tensor.copy())).collect()
 }
 
 /// A new state with everything as in `saved`.
-fn restored(recipe: &Recipe, saved: &HashMap<String, Tensor>) -> State {
+pub fn restored(recipe: &Recipe, saved: &HashMap<String, Tensor>) -> State {
     let mut state = State::new(recipe, &known(recipe), Device::Cpu).unwrap();
     state.restore(saved).unwrap();
     state

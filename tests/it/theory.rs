@@ -73,7 +73,7 @@ fn estimate(
         }
         let lr = 0.01 * (1.0 - step as f64 / steps as f64);
         let gradients = critic.adam.gradients(&loss).unwrap();
-        critic.adam.update(&gradients, lr).unwrap();
+        critic.adam.update(&gradients, &Tensor::from(lr)).unwrap();
     }
     let [real, fake] = sample(&mut draws, 100_000);
     let loss = tch::no_grad(|| objective.discriminator(&critic.judge(&real), &critic.judge(&fake)));

@@ -1,0 +1,217 @@
+// The work of a device, recorded while it is done and then done again without the program that asked for it: on a GPU as a
+// CUDA graph, on a CPU as the list of libtorch's operators below autograd, each called again with the tensors that it had.
+// An error comes back as a malloc'ed message that Rust frees with `translate_free`, and no exception crosses the boundary.
+
+#include "guarded.h"
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/op_registration/op_registration.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
+#include <torch/library.h>
+
+#include <dlfcn.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace {
+
+struct Recording {
+    virtual ~Recording() = default;
+    virtual void begin() = 0;
+    // Between `begin` and this the work was asked for; after it the work has been done once.
+    virtual void end() = 0;
+    virtual void replay() = 0;
+};
+
+// --- CPU ---------------------------------------------------------------------------------------------------------------
+
+// Of libtorch's keys between autograd and the kernels, the one that nothing here uses: once a thread includes it, all that
+// the thread asks for comes by.
+constexpr auto KEY = c10::DispatchKey::Fake;
+
+struct Call {
+    c10::OperatorHandle op;
+    torch::jit::Stack inputs;
+    torch::jit::Stack outputs;
+};
+
+thread_local std::vector<Call> *calls = nullptr;
+
+bool starts_with(std::string_view text, std::string_view start) { return text.substr(0, start.size()) == start; }
+
+// Values that a host would have to wait for.
+bool is_read_by_host(std::string_view name) {
+    for (const auto *read : {"aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::masked_select", "aten::_unique2"})
+        if (name == read) return true;
+    return false;
+}
+
+// Whether an operator gives nothing but other looks at its inputs, or memory without values.
+bool is_without_work(const c10::FunctionSchema &schema) {
+    if (starts_with(schema.name(), "aten::empty") || starts_with(schema.name(), "aten::new_empty")) return true;
+    if (schema.is_mutable() || schema.returns().empty()) return false;
+    for (const auto &result : schema.returns())
+        if (result.alias_info() == nullptr) return false;
+    return true;
+}
+
+void record(const c10::OperatorHandle &op, c10::DispatchKeySet, torch::jit::Stack *stack) {
+    const auto &schema = op.schema();
+    TORCH_CHECK(!is_read_by_host(schema.name()), schema.name(), " reads what the device computes, which cannot be recorded");
+    c10::impl::ExcludeDispatchKeyGuard below(KEY);
+    const size_t arguments = schema.arguments().size();
+    torch::jit::Stack inputs(stack->end() - static_cast<ptrdiff_t>(arguments), stack->end());
+    op.callBoxed(stack);
+    if (calls == nullptr || is_without_work(schema)) return;
+    const size_t results = schema.returns().size();
+    torch::jit::Stack outputs(stack->end() - static_cast<ptrdiff_t>(results), stack->end());
+    calls->push_back({op, std::move(inputs), std::move(outputs)});
+}
+
+// Brings new results to where the old ones lie, which later calls read.
+void put(const at::Tensor &old, const at::Tensor &now) {
+    if (!old.defined() || old.is_same(now)) return;
+    TORCH_CHECK(old.sizes() == now.sizes(), "a recorded operator gives another shape now");
+    old.copy_(now);
+}
+
+class Operators final : public Recording {
+    std::vector<Call> recorded;
+
+  public:
+    ~Operators() override { stop(); }
+    void begin() override {
+        TORCH_CHECK(calls == nullptr, "this thread records already");
+        calls = &recorded;
+        c10::impl::tls_set_dispatch_key_included(KEY, true);
+    }
+    void end() override { stop(); }
+    void replay() override {
+        at::AutoDispatchBelowADInplaceOrView below;
+        for (const auto &call : recorded) {
+            torch::jit::Stack stack = call.inputs;
+            call.op.callBoxed(stack);
+            const auto &results = call.op.schema().returns();
+            for (size_t i = 0; i < results.size(); i++) {
+                if (results[i].alias_info() != nullptr) continue;
+                if (stack[i].isTensor()) put(call.outputs[i].toTensor(), stack[i].toTensor());
+                else if (stack[i].isTensorList()) {
+                    const auto old = call.outputs[i].toTensorVector(), now = stack[i].toTensorVector();
+                    for (size_t k = 0; k < old.size(); k++) put(old[k], now[k]);
+                }
+            }
+        }
+    }
+
+  private:
+    void stop() {
+        if (calls != &recorded) return;
+        calls = nullptr;
+        c10::impl::tls_set_dispatch_key_included(KEY, false);
+    }
+};
+
+TORCH_LIBRARY_IMPL(_, Fake, library) { library.fallback(torch::CppFunction::makeFromBoxedFunction<&record>()); }
+
+// --- CUDA --------------------------------------------------------------------------------------------------------------
+
+// The program is not linked to libtorch's CUDA half, so its functions are asked for by their names in the library.
+template <typename Function> Function *cuda_function(const char *name) {
+    void *found = dlsym(RTLD_DEFAULT, name);
+    TORCH_CHECK(found != nullptr, "this libtorch has no CUDA graphs (", name, ")");
+    return reinterpret_cast<Function *>(found);
+}
+
+// libtorch's `at::cuda::CUDAGraph`, in memory that is larger than one. `tests/parity/cuda_graph.cpp` holds the names and the
+// size against libtorch's header.
+class CudaGraph final : public Recording {
+    alignas(64) std::byte memory[1024];
+    bool is_recording = false;
+
+  public:
+    CudaGraph() { cuda_function<void(void *, bool)>("_ZN2at4cuda9CUDAGraphC1Eb")(memory, /*keep_graph=*/false); }
+    ~CudaGraph() override {
+        if (is_recording) {
+            // The work has failed, and so may this, which only brings the stream back.
+            try {
+                stop();
+            } catch (...) {
+            }
+        }
+        try {
+            cuda_function<void(void *)>("_ZN2at4cuda9CUDAGraphD1Ev")(memory);
+        } catch (...) {
+        }
+    }
+    CudaGraph(const CudaGraph &) = delete;
+    void begin() override {
+        // What the allocator keeps is of no use to a graph, which has memory of its own.
+        c10::getDeviceAllocator(c10::DeviceType::CUDA)->emptyCache();
+        using Pool = std::pair<unsigned long long, unsigned long long>;
+        constexpr int GLOBAL = 0; // cudaStreamCaptureModeGlobal
+        const auto capture_begin = cuda_function<void(void *, Pool, int)>(
+            "_ZN2at4cuda9CUDAGraph13capture_beginESt4pairIyyE21cudaStreamCaptureMode");
+        capture_begin(memory, Pool{0, 0}, GLOBAL);
+        is_recording = true;
+    }
+    void end() override {
+        stop();
+        // What a graph records is not done by that.
+        replay();
+    }
+    void replay() override { cuda_function<void(void *)>("_ZN2at4cuda9CUDAGraph6replayEv")(memory); }
+
+  private:
+    void stop() {
+        is_recording = false;
+        cuda_function<void(void *)>("_ZN2at4cuda9CUDAGraph11capture_endEv")(memory);
+    }
+};
+
+} // namespace
+
+extern "C" {
+
+// Begins to record what this thread asks of a device.
+char *translate_record_begin(void **recording, bool cuda) {
+    return guarded([&] {
+        std::unique_ptr<Recording> begun;
+        if (cuda) begun = std::make_unique<CudaGraph>();
+        else begun = std::make_unique<Operators>();
+        begun->begin();
+        *recording = begun.release();
+    });
+}
+
+char *translate_record_end(void *recording) {
+    return guarded([&] { static_cast<Recording *>(recording)->end(); });
+}
+
+char *translate_replay(void *recording) {
+    return guarded([&] { static_cast<Recording *>(recording)->replay(); });
+}
+
+void translate_record_free(void *recording) { delete static_cast<Recording *>(recording); }
+
+// Makes this thread ask a GPU for its work by a stream of its own, from here on: the stream that all begin with cannot be
+// recorded. What was asked for before is done first.
+char *translate_cuda_own_stream(int8_t index) {
+    return guarded([&] {
+        const auto *cuda = c10::impl::getDeviceGuardImpl(c10::DeviceType::CUDA);
+        const c10::Device device(c10::DeviceType::CUDA, index);
+        cuda->synchronizeDevice(index);
+        cuda->exchangeStream(cuda->getStreamFromGlobalPool(device, /*isHighPriority=*/false));
+    });
+}
+
+} // extern "C"

@@ -1,0 +1,147 @@
+//! The safe side of `recording.cpp`: work of a device that is done once as it is asked for, and then again as a whole.
+
+use std::ffi::{c_char, c_void};
+use std::marker::PhantomData;
+
+use tch::{Device, TchError};
+
+use super::shim::checked;
+use crate::panics::catch;
+
+unsafe extern "C" {
+    fn translate_record_begin(recording: *mut *mut c_void, cuda: bool) -> *mut c_char;
+    fn translate_record_end(recording: *mut c_void) -> *mut c_char;
+    fn translate_replay(recording: *mut c_void) -> *mut c_char;
+    fn translate_record_free(recording: *mut c_void);
+    fn translate_cuda_own_stream(index: i8) -> *mut c_char;
+}
+
+/// Work that was recorded: every operator with the tensors that it reads and writes, which live as long as this does. On a
+/// GPU it is a CUDA graph, which is launched at once; on a CPU a list of libtorch's operators, by which tests see that a work
+/// can be recorded.
+#[derive(Debug)]
+pub struct Recording {
+    raw: *mut c_void,
+    /// It belongs to its thread.
+    thread: PhantomData<*mut c_void>,
+}
+
+impl Recording {
+    /// Does `work` on this thread, once, and records what it asks of `device`. On a GPU the thread must have a
+    /// [stream of its own](own_stream), and whatever is done for the first time only (choosing algorithms) has to be done
+    /// before.
+    ///
+    /// # Errors
+    /// `work` asks for something that cannot be recorded, above all for a value of a tensor; or it panics, as plain tch calls
+    /// do where libtorch fails. A GPU has done nothing then; a CPU what came before.
+    pub fn of<T>(device: Device, work: impl FnOnce() -> Result<T, TchError>) -> Result<(Self, T), TchError> {
+        let mut raw = std::ptr::null_mut();
+        // SAFETY: on success `raw` is a recording that is ours.
+        checked(unsafe { translate_record_begin(&raw mut raw, device.is_cuda()) })?;
+        let recording = Self { raw, thread: PhantomData };
+        let done = catch(work).map_err(TchError::Torch)??;
+        // SAFETY: `raw` was begun on this thread and has not been ended.
+        checked(unsafe { translate_record_end(recording.raw) })?;
+        Ok((recording, done))
+    }
+
+    /// Does the work again, on what its tensors hold now.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn replay(&self) -> Result<(), TchError> {
+        // SAFETY: `raw` is a recording that has ended.
+        checked(unsafe { translate_replay(self.raw) })
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        // SAFETY: `raw` is ours; one that has not ended ends here.
+        unsafe { translate_record_free(self.raw) }
+    }
+}
+
+/// Makes this thread ask a GPU for its work by a stream of its own from here on, as a CUDA graph cannot be recorded on the one
+/// that all threads begin with. A CPU has none.
+///
+/// # Errors
+/// libtorch's.
+pub fn own_stream(device: Device) -> Result<(), TchError> {
+    let Device::Cuda(index) = device else { return Ok(()) };
+    // SAFETY: it sets the stream of this thread.
+    checked(unsafe { translate_cuda_own_stream(index as i8) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Kind, Tensor};
+
+    fn values(tensor: &Tensor) -> Vec<f32> {
+        tensor.flatten(0, -1).try_into().unwrap()
+    }
+
+    #[test]
+    fn a_replay_is_the_work_on_what_its_tensors_hold_now() {
+        let mut xs = Tensor::from_slice(&[1.0f32, 2.0]);
+        let mut sum = Tensor::zeros([2], (Kind::Float, Device::Cpu));
+        let work = || {
+            let doubled = &xs * 2.0;
+            // A look at a tensor, something in place, and several results at once.
+            let parts = Tensor::cat(&[doubled.view([1, 2]), xs.view([1, 2])], 0).unbind(0);
+            let _ = sum.f_add_(&parts[0])?;
+            Ok(&sum + &parts[1])
+        };
+        let (recording, out) = Recording::of(Device::Cpu, work).unwrap();
+        assert_eq!(values(&out), [3.0, 6.0]);
+        xs.copy_(&Tensor::from_slice(&[10.0f32, 20.0]));
+        recording.replay().unwrap();
+        assert_eq!((values(&sum), values(&out)), (vec![22.0, 44.0], vec![32.0, 64.0]));
+        recording.replay().unwrap();
+        assert_eq!(values(&out), [52.0, 104.0]);
+    }
+
+    #[test]
+    fn gradients_are_recorded_too() {
+        let weight = Tensor::from_slice(&[3.0f32]).set_requires_grad(true);
+        let mut xs = Tensor::from_slice(&[2.0f32]);
+        let slope = || {
+            Ok(Tensor::f_run_backward(
+                &[(&weight * &xs).square().sum(Kind::Float)],
+                &[&weight],
+                false,
+                false,
+            )?
+            .remove(0))
+        };
+        let (recording, slope) = Recording::of(Device::Cpu, slope).unwrap();
+        assert_eq!(values(&slope), [24.0]);
+        xs.copy_(&Tensor::from_slice(&[5.0f32]));
+        recording.replay().unwrap();
+        assert_eq!(values(&slope), [150.0]);
+    }
+
+    #[test]
+    fn what_the_host_brings_in_or_reads_is_not_in_a_recording() {
+        let (recording, out) =
+            Recording::of(Device::Cpu, || Ok(Tensor::from_slice(&[7.0f32]) * 1.0)).unwrap();
+        assert_eq!(values(&out), [7.0]);
+        recording.replay().unwrap();
+        assert_ne!(
+            values(&out),
+            [7.0],
+            "as on a GPU, whose copies from the host's memory are of the first time"
+        );
+        let read = Recording::of(Device::Cpu, || {
+            Ok(Tensor::ones([1], (Kind::Float, Device::Cpu)).double_value(&[0]))
+        });
+        assert!(read.unwrap_err().to_string().contains("cannot be recorded"));
+        // It has ended with that.
+        let (_, one) =
+            Recording::of(Device::Cpu, || Ok(Tensor::ones([1], (Kind::Float, Device::Cpu)))).unwrap();
+        assert_eq!(values(&one), [1.0]);
+        assert!(Recording::of(Device::Cpu, || -> Result<(), TchError> { panic!("stopped") }).is_err());
+        assert_eq!(values(&one), [1.0]);
+    }
+}
