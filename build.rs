@@ -6,8 +6,8 @@ use std::path::PathBuf;
 const KERNELS: &str = "src/torch/kernels.cpp";
 
 fn main() {
-    let sources =
-        ["shim", "program", "group", "measure", "recording"].map(|name| format!("src/torch/{name}.cpp"));
+    let sources = ["shim", "program", "group", "measure", "recording", "stream", "strided"]
+        .map(|name| format!("src/torch/{name}.cpp"));
     let others = [KERNELS, "src/torch/guarded.h", "src/torch/include"];
     for source in sources.iter().map(String::as_str).chain(others) {
         println!("cargo:rerun-if-changed={source}");

@@ -3,10 +3,12 @@
 use image::RgbImage;
 use tch::{Device, Kind, Tensor};
 
+use crate::torch::upload;
+
 /// Bytes to images in [-1, 1] on `device`: v / 127.5 − 1, which is (v / 255 − 0.5) / 0.5.
 pub fn from_bytes(bytes: &[u8], batch: usize, height: u32, width: u32, device: Device) -> Tensor {
     let shape = [batch as i64, i64::from(height), i64::from(width), 3];
-    let tensor = Tensor::from_slice(bytes).reshape(shape).to_device(device);
+    let tensor = upload(Tensor::from_slice(bytes).reshape(shape), device);
     (tensor.permute([0, 3, 1, 2]).to_kind(Kind::Float) / 127.5 - 1.0).contiguous()
 }
 

@@ -5,11 +5,12 @@ use std::ops::Range;
 use tch::{Device, Tensor};
 
 use crate::random::{Purpose, normal_f32, stream};
+use crate::torch::upload;
 
 /// Samples number `first` to `first` + `count` − 1 of `z`, `[count, width]`: independent normal numbers of mean 0 and
 /// variance 1, a function of the seed, the purpose and the sample's number.
 pub fn noise(seed: u64, purpose: Purpose, first: u64, count: usize, width: i64, device: Device) -> Tensor {
-    drawn(seed, purpose, first..first + count as u64, width, f64::INFINITY).to_device(device)
+    upload(drawn(seed, purpose, first..first + count as u64, width, f64::INFINITY), device)
 }
 
 /// As [`noise`] for samples 0 to `count` − 1, with every number drawn again until it lies within ±`most`, which is above

@@ -10,7 +10,7 @@ use super::layers::{Judged, Net};
 use super::{Shapes, dcgan, mobile_resnet, patch, pixel, residual, resnet, unet};
 use crate::data::condition::{Conditions, Known};
 use crate::recipe::{Arrow, Condition, Discriminator, DiscriminatorNet, GeneratorNet, Recipe, Space};
-use crate::torch::Bf16;
+use crate::torch::{Bf16, channels_last};
 
 /// A built network and its weights.
 #[derive(Debug)]
@@ -251,6 +251,17 @@ impl Graph {
     pub fn set_bf16(&mut self, on: bool) {
         self.generators.values_mut().for_each(|node| node.net.bf16 = on);
         self.discriminators.values_mut().for_each(|node| node.net.bf16 = on);
+    }
+
+    /// Brings the convolutions' weights into channels-last, in which their results then come. Optimizers and averages follow
+    /// the weights that they are made for, so it comes before them.
+    pub fn set_channels_last(&self) {
+        for (_, mut tensor) in self.tensors() {
+            if tensor.dim() == 4 {
+                let moved = channels_last(&tensor.detach());
+                tensor.set_data(&moved);
+            }
+        }
     }
 
     /// The trainable weights whose full name begins with `prefix`.

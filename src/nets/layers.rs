@@ -1,7 +1,7 @@
 //! What the networks are made of, with the initialisation that they share: convolutions N(0, 0.02), biases 0,
 //! batch norm's scale N(1, 0.02) (Radford et al. 2016).
 
-use crate::torch::{Bf16, instance_norm, is_deterministic, sum_kind};
+use crate::torch::{Bf16, instance_norm, strided, sum_kind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, Module as _, ModuleT as _, Path};
@@ -93,6 +93,8 @@ impl NormLayer {
         let xs = wide.as_ref().unwrap_or(xs);
         match self {
             Self::Instance { channels_last: true } if !train => instance_norm(xs, EPS),
+            // libtorch's would copy them to another order and back.
+            Self::Instance { .. } if strided::is_channels_last(xs) => strided::instance_norm(xs, EPS),
             Self::Instance { .. } => xs.instance_norm(none, none, none, none, true, 0.1, EPS, true),
             Self::Batch(layer) => layer.forward_t(xs, train),
             Self::BatchUntracked { weight, bias } if train => {
@@ -325,39 +327,15 @@ impl Projection {
 
 /// Mirrors `n` pixels at every border, without repeating the border itself.
 pub fn reflect(xs: &Tensor, n: i64) -> Tensor {
-    if xs.device().is_cuda() && is_deterministic() {
-        reflect_by_parts(xs, n)
+    // On a GPU libtorch's takes one memory order only, and adds up gradients in any order.
+    if xs.device().is_cuda() || strided::is_channels_last(xs) {
+        strided::reflect(xs, n)
     } else {
         xs.reflection_pad2d([n; 4])
     }
 }
 
-/// As [`reflect`] by operators whose gradients a GPU adds up in the same order each time.
-fn reflect_by_parts(xs: &Tensor, n: i64) -> Tensor {
-    let along = |xs: &Tensor, dim: i64| {
-        let size = xs.size()[dim as usize];
-        let before = xs.narrow(dim, 1, n).flip([dim]);
-        let after = xs.narrow(dim, size - 1 - n, n).flip([dim]);
-        Tensor::cat(&[&before, xs, &after], dim)
-    };
-    along(&along(xs, 2), 3)
-}
-
 /// max(x, 0.2x), the activation of discriminators and of the U-Net's encoder (Radford et al. 2016).
 pub fn leaky_relu(xs: &Tensor) -> Tensor {
     crate::torch::leaky_relu(xs, 0.2)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tch::Device;
-
-    #[test]
-    fn a_border_mirrored_by_parts_is_libtorch_s() {
-        for (shape, n) in [([2, 3, 5, 7], 3), ([1, 2, 2, 4], 1)] {
-            let xs = Tensor::randn(shape, (Kind::Float, Device::Cpu));
-            assert_eq!(reflect_by_parts(&xs, n), xs.reflection_pad2d([n; 4]));
-        }
-    }
 }

@@ -43,7 +43,8 @@ pub use rename::{Upgraded, upgrade};
 pub use resolve::{RecipeError, Resolved, from_yaml, from_yaml_fully, resolve, resolve_fully, to_yaml};
 pub use rules::Invalid;
 pub use schema::{
-    Arithmetic, Checkpoint, Data, Log, Loss, Model, Monitor, Optim, Precision, Recipe, Sample, Train,
+    Arithmetic, Checkpoint, Data, Log, Loss, MemoryFormat, Model, Monitor, Optim, Precision, Recipe, Sample,
+    Train,
 };
 pub use starter::{SCHEMA_FILE, starter};
 pub use wording::did_you_mean;

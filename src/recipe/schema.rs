@@ -136,6 +136,9 @@ pub struct Train {
     /// The numbers that networks compute with while they are trained; weights, norms, losses and optimizers are float32.
     #[serde(default)]
     pub precision: Arithmetic,
+    /// The memory order of images and of convolutions' weights while they are trained.
+    #[serde(default)]
+    pub memory_format: MemoryFormat,
     /// Whether a GPU has to give the same bits each time, which takes longer. A CPU does so anyway.
     #[serde(default)]
     pub deterministic: bool,
@@ -183,6 +186,30 @@ impl Arithmetic {
             Self::Auto => matches!(device, Device::Cuda(_)),
             Self::Bf16 => true,
             Self::Fp32 | Self::Tf32 => false,
+        }
+    }
+}
+
+/// The order in which the numbers of images lie in memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MemoryFormat {
+    /// `channels-last` where a GPU computes in bfloat16, whose convolutions are made for it; else `contiguous`.
+    #[default]
+    Auto,
+    /// One channel after another.
+    Contiguous,
+    /// One pixel after another, its channels side by side.
+    ChannelsLast,
+}
+
+impl MemoryFormat {
+    /// Whether it is channels-last on this device, where networks compute in bfloat16 or do not.
+    pub const fn is_channels_last(self, device: Device, is_bf16: bool) -> bool {
+        match self {
+            Self::Auto => matches!(device, Device::Cuda(_)) && is_bf16,
+            Self::Contiguous => false,
+            Self::ChannelsLast => true,
         }
     }
 }

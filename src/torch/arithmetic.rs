@@ -9,7 +9,6 @@ use super::shim::checked;
 unsafe extern "C" {
     fn translate_autocast(before: *mut bool, cuda: bool, on: bool) -> *mut c_char;
     fn translate_set_arithmetic(tf32: bool, deterministic: bool) -> *mut c_char;
-    fn translate_is_deterministic() -> bool;
 }
 
 /// While it lives, convolutions and matrix products of this thread are taken in bfloat16 on one device, or are not: 8 bits of
@@ -55,12 +54,6 @@ fn switch(device: Device, on: bool) -> bool {
 pub fn set_arithmetic(tf32: bool, deterministic: bool) -> Result<(), TchError> {
     // SAFETY: it sets flags of libtorch's.
     checked(unsafe { translate_set_arithmetic(tf32, deterministic) })
-}
-
-/// Whether [`set_arithmetic`] asked for the same bits each time.
-pub fn is_deterministic() -> bool {
-    // SAFETY: it reads a flag of libtorch's.
-    unsafe { translate_is_deterministic() }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use tch::{TchError, Tensor};
 use torch_sys::C_tensor;
 
-use super::shim::checked;
+use super::shim::{made, or_panic, raw};
 
 unsafe extern "C" {
     fn translate_winograd_weight(out: *mut *mut C_tensor, weight: *mut C_tensor) -> *mut c_char;
@@ -17,22 +17,6 @@ unsafe extern "C" {
     ) -> *mut c_char;
     fn translate_instance_norm(out: *mut *mut C_tensor, images: *mut C_tensor, eps: f64) -> *mut c_char;
     fn translate_channels_last(out: *mut *mut C_tensor, xs: *mut C_tensor) -> *mut c_char;
-}
-
-/// The tensor that `call` makes; it panics where libtorch fails, as tch's plain methods do.
-fn made(call: impl FnOnce(*mut *mut C_tensor) -> *mut c_char) -> Result<Tensor, TchError> {
-    let mut out = std::ptr::null_mut();
-    checked(call(&raw mut out))?;
-    // SAFETY: on success `out` is a new tensor that is ours.
-    Ok(unsafe { Tensor::from_ptr(out) })
-}
-
-fn raw(tensor: &Tensor) -> *mut C_tensor {
-    tensor.as_ptr().cast_mut()
-}
-
-fn or_panic(result: Result<Tensor, TchError>) -> Tensor {
-    result.unwrap_or_else(|error| std::panic::panic_any(error.to_string()))
 }
 
 /// The weight of a 3×3 convolution of stride 1, made ready for [`Winograd::forward`].

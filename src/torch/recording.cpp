@@ -9,7 +9,6 @@
 #include <ATen/core/op_registration/op_registration.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <ATen/core/LegacyTypeDispatch.h>
-#include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/library.h>
 
@@ -202,16 +201,5 @@ char *translate_replay(void *recording) {
 }
 
 void translate_record_free(void *recording) { delete static_cast<Recording *>(recording); }
-
-// Makes this thread ask a GPU for its work by a stream of its own, from here on: the stream that all begin with cannot be
-// recorded. What was asked for before is done first.
-char *translate_cuda_own_stream(int8_t index) {
-    return guarded([&] {
-        const auto *cuda = c10::impl::getDeviceGuardImpl(c10::DeviceType::CUDA);
-        const c10::Device device(c10::DeviceType::CUDA, index);
-        cuda->synchronizeDevice(index);
-        cuda->exchangeStream(cuda->getStreamFromGlobalPool(device, /*isHighPriority=*/false));
-    });
-}
 
 } // extern "C"

@@ -13,7 +13,6 @@ unsafe extern "C" {
     fn translate_record_end(recording: *mut c_void) -> *mut c_char;
     fn translate_replay(recording: *mut c_void) -> *mut c_char;
     fn translate_record_free(recording: *mut c_void);
-    fn translate_cuda_own_stream(index: i8) -> *mut c_char;
 }
 
 /// Work that was recorded: every operator with the tensors that it reads and writes, which live as long as this does. On a
@@ -28,7 +27,7 @@ pub struct Recording {
 
 impl Recording {
     /// Does `work` on this thread, once, and records what it asks of `device`. On a GPU the thread must have a
-    /// [stream of its own](own_stream), and whatever is done for the first time only (choosing algorithms) has to be done
+    /// [stream of its own](super::own_stream), and whatever is done for the first time only (choosing algorithms) has to be done
     /// before.
     ///
     /// # Errors
@@ -60,17 +59,6 @@ impl Drop for Recording {
         // SAFETY: `raw` is ours; one that has not ended ends here.
         unsafe { translate_record_free(self.raw) }
     }
-}
-
-/// Makes this thread ask a GPU for its work by a stream of its own from here on, as a CUDA graph cannot be recorded on the one
-/// that all threads begin with. A CPU has none.
-///
-/// # Errors
-/// libtorch's.
-pub fn own_stream(device: Device) -> Result<(), TchError> {
-    let Device::Cuda(index) = device else { return Ok(()) };
-    // SAFETY: it sets the stream of this thread.
-    checked(unsafe { translate_cuda_own_stream(index as i8) })
 }
 
 #[cfg(test)]

@@ -85,6 +85,8 @@ char *translate_autocast(bool *before, bool cuda, bool on) {
 char *translate_set_arithmetic(bool tf32, bool deterministic) {
     return guarded([&] {
         auto &context = at::globalContext();
+        // What cuBLAS asks for before it does; its value is one of the two that PyTorch's manual names.
+        if (deterministic) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
         context.setAllowTF32CuBLAS(tf32);
         context.setAllowTF32CuDNN(tf32);
         context.setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
@@ -92,8 +94,6 @@ char *translate_set_arithmetic(bool tf32, bool deterministic) {
         context.setBenchmarkCuDNN(!deterministic);
     });
 }
-
-bool translate_is_deterministic() { return at::globalContext().deterministicAlgorithms(); }
 
 // Leaky ReLU with a chosen slope; tch binds it with 0.01 only.
 char *translate_leaky_relu(at::Tensor **out, at::Tensor *xs, double slope) {

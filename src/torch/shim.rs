@@ -44,8 +44,26 @@ pub(super) fn checked(message: *mut c_char) -> Result<(), TchError> {
     Err(TchError::Torch(text))
 }
 
+/// The tensor that `call` makes.
+pub(super) fn made(call: impl FnOnce(*mut *mut C_tensor) -> *mut c_char) -> Result<Tensor, TchError> {
+    let mut out = std::ptr::null_mut();
+    checked(call(&raw mut out))?;
+    // SAFETY: on success `out` is a new tensor that is ours.
+    Ok(unsafe { Tensor::from_ptr(out) })
+}
+
+/// The tensor as the other side takes it.
+pub(super) fn raw(tensor: &Tensor) -> *mut C_tensor {
+    tensor.as_ptr().cast_mut()
+}
+
+/// What a call made; where libtorch fails it panics, as tch's plain methods do.
+pub(super) fn or_panic(result: Result<Tensor, TchError>) -> Tensor {
+    result.unwrap_or_else(|error| std::panic::panic_any(error.to_string()))
+}
+
 pub(super) fn pointers(tensors: &[Tensor]) -> Vec<*mut C_tensor> {
-    tensors.iter().map(|tensor| tensor.as_ptr().cast_mut()).collect()
+    tensors.iter().map(raw).collect()
 }
 
 /// A [`Sink`] into the vector of [`collected`].
@@ -111,7 +129,7 @@ pub fn fused_adam(
             exp_avg_sqs.as_ptr(),
             steps.as_ptr(),
             count,
-            rates.lr.as_ptr().cast_mut(),
+            raw(rates.lr),
             rates.betas[0],
             rates.betas[1],
             rates.eps,
@@ -138,14 +156,8 @@ pub fn lerp(averages: &[Tensor], tensors: &[Tensor], weight: f64) -> Result<(), 
 /// # Panics
 /// Where libtorch fails, as tch's own plain methods do; see [`super::guard`].
 pub fn leaky_relu(xs: &Tensor, slope: f64) -> Tensor {
-    let mut out = std::ptr::null_mut();
-    // SAFETY: `xs` lives through the call; on success `out` is a new tensor that is ours.
-    let result = checked(unsafe { translate_leaky_relu(&raw mut out, xs.as_ptr().cast_mut(), slope) });
-    match result {
-        // SAFETY: as above.
-        Ok(()) => unsafe { Tensor::from_ptr(out) },
-        Err(error) => std::panic::panic_any(error.to_string()),
-    }
+    // SAFETY: `xs` lives through the call.
+    or_panic(made(|out| unsafe { translate_leaky_relu(out, raw(xs), slope) }))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::torch::{AdamRates, fused_adam};
+use crate::torch::{AdamRates, fused_adam, upload};
 
 const EPS: f64 = 1e-8;
 
@@ -39,7 +39,7 @@ impl Adam {
     /// The learning rate as [`Self::update`] takes it: where kernels read it themselves, in their kind of number.
     pub fn rate(lr: f64, device: Device) -> Tensor {
         let kind = if device == Device::Cpu { Kind::Double } else { Kind::Float };
-        Tensor::from(lr).to_kind(kind).to_device(device)
+        upload(Tensor::from(lr).to_kind(kind), device)
     }
 
     /// Updates every parameter by its gradient, at the learning rate of [`Self::rate`]. It is a tensor, so that an update can be

@@ -17,6 +17,7 @@ use crate::nets::augment::NUMBERS;
 use crate::random::{Purpose, stream, unit_f32};
 use crate::recipe::{Condition, Recipe, Space};
 use crate::share::Share;
+use crate::torch::upload;
 
 /// The input of the step that comes after `steps` steps, for one rank's share of the batch, which `loaded` holds. `sides`
 /// holds the conditions of each conditioned space.
@@ -39,10 +40,10 @@ pub fn step_input(
     let (seed, first, spaces) = (recipe.train.seed, own.start, recipe.spaces());
     let items = |space: &Space| &loaded.items[spaces.iter().position(|other| other == space).unwrap_or(0)];
     let drawn = |(space, side): (&Space, &Conditioned)| {
-        (*space, side.draw(seed, first, items(space)).to_device(device))
+        (*space, upload(side.draw(seed, first, items(space)), device))
     };
     let mismatched = |(space, side): (&Space, &Conditioned)| {
-        (*space, side.draw_mismatched(seed, first, items(space)).to_device(device))
+        (*space, upload(side.draw_mismatched(seed, first, items(space)), device))
     };
     let is_aware = |(space, _): &(&Space, &Conditioned)| {
         recipe.conditions.get(*space).is_some_and(Condition::is_matching_aware)
@@ -98,7 +99,7 @@ impl Draw<'_> {
         let counter = |fake| 2 * fake + space.side() as u64;
         let draw = |fake| unit_f32(&mut stream(self.recipe.train.seed, Purpose::Mix, counter(fake)));
         let drawn: Vec<f32> = self.landing(space, self.share).map(draw).collect();
-        Tensor::from_slice(&drawn).reshape([-1, 1, 1, 1]).to_device(self.device)
+        upload(Tensor::from_slice(&drawn).reshape([-1, 1, 1, 1]), self.device)
     }
 
     fn augments(&self, space: Space) -> Augments {
@@ -109,7 +110,7 @@ impl Draw<'_> {
                 (0..NUMBERS).map(move |_| unit_f32(&mut rng))
             };
             let numbers: Vec<f32> = images.flat_map(image).collect();
-            Tensor::from_slice(&numbers).reshape([-1, NUMBERS]).to_device(self.device)
+            upload(Tensor::from_slice(&numbers).reshape([-1, NUMBERS]), self.device)
         };
         let fakes = || self.landing(space, self.share);
         Augments {

@@ -4,6 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::random::{Purpose, coin, stream, uniform_below};
 use crate::recipe::Space;
+use crate::torch::upload;
 
 /// What happens to one fake at a full pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +90,7 @@ impl Pool {
             }
         }
         let numbers = Tensor::from_slice(&[stored, read, fake, write].concat()).reshape([4, count as i64]);
-        Some(Route { numbers: numbers.to_device(device), filled })
+        Some(Route { numbers: upload(numbers, device), filled })
     }
 
     /// What the discriminator shall see for `fakes` `[batch, channels, height, width]`, detached, in their shape. The pool stays

@@ -26,7 +26,7 @@ pub fn factor(train: &Train, shown: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::Arithmetic;
+    use crate::recipe::{Arithmetic, MemoryFormat};
 
     fn train(images: u64, decay_after: f64, decay_stairs: u64) -> Train {
         Train {
@@ -34,6 +34,7 @@ mod tests {
             batch: 1,
             accumulate: 1,
             precision: Arithmetic::Auto,
+            memory_format: MemoryFormat::Auto,
             deterministic: false,
             cuda_graph: true,
             critic_steps: 1,

@@ -68,9 +68,16 @@ impl State {
         own_stream(device)?;
         let replays = (device.is_cuda() && recipe.train.cuda_graph).then(|| Replays::new(device));
         let mut graph = Graph::build(recipe, conditions, device);
-        graph.set_bf16(recipe.train.precision.is_bf16(device));
+        let is_bf16 = recipe.train.precision.is_bf16(device);
+        graph.set_bf16(is_bf16);
         let ema =
             (recipe.train.ema > 0.0).then(|| Ema::new(recipe, conditions, &graph, device)).transpose()?;
+        if recipe.train.memory_format.is_channels_last(device, is_bf16) {
+            graph.set_channels_last();
+            if let Some(ema) = &ema {
+                ema.graph.set_channels_last();
+            }
+        }
         Ok(Self { step: Step::new(recipe, graph), ema, meter: Meter::default(), steps: 0, replays, device })
     }
 

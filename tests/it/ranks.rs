@@ -55,7 +55,7 @@ fn per_image(recipe: &Recipe) -> Recipe {
 }
 
 /// Networks with these values, in float64.
-fn exact_graph(recipe: &Recipe, values: &[(String, Tensor)]) -> Graph {
+pub fn exact_graph(recipe: &Recipe, values: &[(String, Tensor)]) -> Graph {
     let graph = Graph::build(recipe, &known(recipe), Device::Cpu);
     for ((name, mut tensor), (of, value)) in graph.tensors().into_iter().zip(values) {
         assert_eq!(&name, of);
@@ -64,7 +64,8 @@ fn exact_graph(recipe: &Recipe, values: &[(String, Tensor)]) -> Graph {
     graph
 }
 
-fn exact(mut input: StepInput) -> StepInput {
+/// In float64.
+pub fn exact(mut input: StepInput) -> StepInput {
     let tensors = input.samples.values_mut().chain(input.mixes.values_mut());
     let augments = input.augments.values_mut();
     let augments = augments.flat_map(|it| [&mut it.current, &mut it.real, &mut it.shown]);
