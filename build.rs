@@ -6,7 +6,7 @@ use std::path::PathBuf;
 const KERNELS: &str = "src/torch/kernels.cpp";
 
 fn main() {
-    let sources = ["shim", "program", "group", "measure", "recording", "stream", "strided"]
+    let sources = ["shim", "program", "group", "measure", "recompute", "recording", "stream", "strided"]
         .map(|name| format!("src/torch/{name}.cpp"));
     let others = [KERNELS, "src/torch/guarded.h", "src/torch/include"];
     for source in sources.iter().map(String::as_str).chain(others) {

@@ -253,6 +253,11 @@ impl Graph {
         self.discriminators.values_mut().for_each(|node| node.net.bf16 = on);
     }
 
+    /// Keeps few inner results of the generators for gradients from here on, see [`Net::recompute`].
+    pub fn recompute(&mut self) {
+        self.generators.values_mut().for_each(|node| node.net.module.recompute());
+    }
+
     /// Brings the convolutions' weights into channels-last, in which their results then come. Optimizers and averages follow
     /// the weights that they are made for, so it comes before them.
     pub fn set_channels_last(&self) {

@@ -115,6 +115,10 @@ pub trait Net: std::fmt::Debug + Send {
     /// decides between batch and running statistics, about dropout, and whether spectral norm's power iteration goes on.
     fn forward(&self, xs: &Tensor, condition: Option<&Tensor>, train: bool) -> Tensor;
 
+    /// Keeps no inner results of its parts for gradients from here on, but computes them again (activation checkpointing), where
+    /// it has parts that can be computed twice.
+    fn recompute(&mut self) {}
+
     /// Makes a finished network on the CPU, whose weights do not change any more, ready to be applied to many images without
     /// gradients. Networks for which there is nothing faster stay as they are.
     ///

@@ -32,6 +32,11 @@ impl Mirrored {
         Ok(())
     }
 
+    /// Its weights.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = &Tensor> {
+        std::iter::once(&self.layer.ws).chain(&self.layer.bs)
+    }
+
     /// `[batch, from, height, width]` to `[batch, to, height, width]`.
     pub(super) fn forward(&self, xs: &Tensor) -> Tensor {
         match &self.tiles {

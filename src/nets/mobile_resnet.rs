@@ -11,6 +11,7 @@ use tch::Tensor;
 use tch::nn::{self, Path};
 
 use super::Shapes;
+use super::blocks::{self, Blocks};
 use super::layers::{
     Net, Norm, NormLayer, Window, conv, conv_transpose_before, conv_with_bias, norm, reflect,
 };
@@ -145,10 +146,18 @@ impl Block {
         // The original has a dropout of rate 0 as layer 4, before the second padding.
         Self { first: layer(1, (channels, inner)), second: layer(6, (inner, channels)) }
     }
+}
 
+impl blocks::Block for Block {
     fn forward(&self, xs: &Tensor, train: bool) -> Tensor {
         let ys = self.first.1.forward(&self.first.0.forward(xs, train), train).relu_();
         xs + self.second.1.forward(&self.second.0.forward(&ys, train), train)
+    }
+
+    fn parameters(&self) -> Vec<Tensor> {
+        let layers =
+            [&self.first.0, &self.second.0].into_iter().flat_map(|it| [&it.depthwise, &it.pointwise]);
+        layers.flat_map(|it| std::iter::once(&it.ws).chain(&it.bs)).map(Tensor::shallow_clone).collect()
     }
 }
 
@@ -157,7 +166,7 @@ impl Block {
 pub struct MobileResnet {
     head: (nn::Conv2D, NormLayer),
     downs: [(nn::Conv2D, NormLayer); 2],
-    blocks: Vec<Block>,
+    blocks: Blocks<Block>,
     ups: [(nn::ConvTranspose2D, NormLayer); 2],
     tail: nn::Conv2D,
 }
@@ -178,7 +187,9 @@ pub fn mobile_resnet(p: &Path, config: &Config) -> MobileResnet {
     MobileResnet {
         head: normed(1, (3, down[0]), wide),
         downs: [normed(4, (down[0], down[1]), half), normed(7, (down[1], down[2]), half)],
-        blocks: (10..).zip(config.inner()).map(|(i, inner)| Block::new(&(&p / i), down[2], inner)).collect(),
+        blocks: Blocks::new(
+            (10..).zip(config.inner()).map(|(i, inner)| Block::new(&(&p / i), down[2], inner)),
+        ),
         ups: [doubling(after, (down[2], up[0])), doubling(after + 3, (up[0], up[1]))],
         tail: conv_with_bias(&(&p / (after + 7)), (up[1], 3), wide, true),
     }
@@ -194,13 +205,15 @@ impl Net for MobileResnet {
         for (conv, norm) in &self.downs {
             ys = norm.forward(&ys.apply(conv), train).relu_();
         }
-        for block in &self.blocks {
-            ys = block.forward(&ys, train);
-        }
+        ys = self.blocks.forward(ys, train);
         // [batch, up[1], height, width]
         for (conv, norm) in &self.ups {
             ys = norm.forward(&ys.apply(conv), train).relu_();
         }
         reflect(&ys, 3).apply(&self.tail).tanh()
+    }
+
+    fn recompute(&mut self) {
+        self.blocks.recompute();
     }
 }

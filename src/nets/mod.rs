@@ -2,6 +2,7 @@
 //! and builds layers below a [`tch::nn::Path`], so that weights have the names of `PyTorch`'s state dict.
 
 pub mod augment;
+mod blocks;
 mod blur;
 pub mod dcgan;
 pub mod encoder;

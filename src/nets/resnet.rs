@@ -9,6 +9,7 @@ use tch::nn::{self, Path};
 use tch::{TchError, Tensor};
 
 use super::Shapes;
+use super::blocks::{self, Blocks};
 use super::blur::BlurDown;
 use super::layers::{Net, Norm, NormLayer, Window, conv, conv_with_bias, norm, reflect};
 use super::mirrored::Mirrored;
@@ -69,6 +70,11 @@ impl Config {
         let block = |i: i64| [layer(i, 1), layer(i, self.second())];
         let head = ("model.1.weight".to_string(), vec![self.width, 3, 7, 7]);
         std::iter::once(head).chain(blocks.flat_map(block)).collect()
+    }
+
+    /// Whether its blocks compute the same whenever they are asked.
+    pub const fn can_recompute(&self) -> bool {
+        !self.dropout && self.norm.is_per_image()
     }
 
     /// The number of a block's second convolution: the padding is a layer of its own in the original, and so is the dropout.
@@ -141,14 +147,6 @@ impl Block {
         Self { first: layer(1), second: layer(config.second()), dropout: config.dropout }
     }
 
-    fn forward(&self, xs: &Tensor, train: bool) -> Tensor {
-        let mut ys = self.first.1.forward(&self.first.0.forward(xs), train).relu_();
-        if self.dropout {
-            ys = ys.dropout(0.5, train);
-        }
-        xs + self.second.1.forward(&self.second.0.forward(&ys), train)
-    }
-
     fn prepare(&mut self) -> Result<(), TchError> {
         for (conv, norm) in [&mut self.first, &mut self.second] {
             conv.prepare()?;
@@ -158,15 +156,32 @@ impl Block {
     }
 }
 
+impl blocks::Block for Block {
+    fn forward(&self, xs: &Tensor, train: bool) -> Tensor {
+        let mut ys = self.first.1.forward(&self.first.0.forward(xs), train).relu_();
+        if self.dropout {
+            ys = ys.dropout(0.5, train);
+        }
+        xs + self.second.1.forward(&self.second.0.forward(&ys), train)
+    }
+
+    fn parameters(&self) -> Vec<Tensor> {
+        let all = self.first.0.parameters().chain(self.second.0.parameters());
+        all.map(Tensor::shallow_clone).collect()
+    }
+}
+
 /// A built residual generator.
 #[derive(Debug)]
 pub struct Resnet {
     head: (nn::Conv2D, NormLayer),
     downs: [Down; 2],
-    blocks: Vec<Block>,
+    blocks: Blocks<Block>,
     ups: [(Up, NormLayer); 2],
     tail: nn::Conv2D,
     skip: bool,
+    /// Whether its blocks compute the same whenever they are asked.
+    can_recompute: bool,
     /// Whether it is applied in channels-last.
     prepared: bool,
 }
@@ -193,10 +208,11 @@ pub fn resnet(p: &Path, config: &Config) -> Resnet {
             // The second one is as long as the first.
             Down::new(&p, 4 + (blocks - 4) / 2, (2 * width, 4 * width), config),
         ],
-        blocks: (blocks..after).map(|i| Block::new(&(&p / i), 4 * width, config)).collect(),
+        blocks: Blocks::new((blocks..after).map(|i| Block::new(&(&p / i), 4 * width, config))),
         ups: [up(after, (4 * width, 2 * width)), up(after + step, (2 * width, width))],
         tail: conv_with_bias(&(&p / (after + 2 * step + 1)), (width, 3), wide, true),
         skip: config.skip,
+        can_recompute: config.can_recompute(),
         prepared: false,
     }
 }
@@ -216,9 +232,7 @@ impl Net for Resnet {
             // Without skips its memory is free from here on.
             before.extend(self.skip.then_some(whole));
         }
-        for block in &self.blocks {
-            ys = block.forward(&ys, train);
-        }
+        ys = self.blocks.forward(ys, train);
         // [batch, width, height, width]
         for (up, norm) in &self.ups {
             ys = norm.forward(&up.forward(&ys), train).relu_();
@@ -229,12 +243,16 @@ impl Net for Resnet {
         ys.tanh()
     }
 
+    fn recompute(&mut self) {
+        if self.can_recompute {
+            self.blocks.recompute();
+        }
+    }
+
     fn prepare(&mut self) -> Result<(), TchError> {
         self.head.1.prepare();
         self.downs.iter_mut().for_each(|down| down.1.prepare());
-        for block in &mut self.blocks {
-            block.prepare()?;
-        }
+        self.blocks.each_mut().try_for_each(Block::prepare)?;
         for (up, norm) in &mut self.ups {
             up.prepare()?;
             norm.prepare();

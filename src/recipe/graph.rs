@@ -160,6 +160,15 @@ impl GeneratorNet {
         }
     }
 
+    /// Whether it has residual blocks that compute the same whenever they are asked.
+    pub const fn can_recompute(&self) -> bool {
+        match self {
+            Self::Resnet(config) => config.can_recompute(),
+            Self::MobileResnet(_) => true,
+            Self::Unet(_) | Self::Dcgan(_) | Self::Residual(_) => false,
+        }
+    }
+
     /// Heights and widths must be multiples of this.
     pub const fn stride(&self) -> u32 {
         match self {

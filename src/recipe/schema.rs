@@ -133,6 +133,11 @@ pub struct Train {
     /// suffices (gradient accumulation). Batch norm knows of one part only, and spectral norm's iteration goes on with each.
     #[serde(default = "whole")]
     pub accumulate: usize,
+    /// Whether of each residual block of the generators only its input is kept until its gradient is wanted, and the rest is
+    /// computed again then (activation checkpointing): less memory for one forward of the blocks more. For blocks that compute
+    /// the same both times: without dropout, and without batch norm, which counts what it sees.
+    #[serde(default)]
+    pub activation_checkpointing: bool,
     /// The numbers that networks compute with while they are trained; weights, norms, losses and optimizers are float32.
     #[serde(default)]
     pub precision: Arithmetic,

@@ -85,6 +85,14 @@ impl Recipe {
         rules.given(&["train.batch"]).range(divides, "train.accumulate", &accumulate, &expected, &1);
         let part = (0.0..=1.0).contains(&train.decay_after);
         rules.range(part, "train.decay_after", &train.decay_after, "0 to 1", &0.5);
+        let can_recompute = self.generators.values().any(|arrow| arrow.net.can_recompute());
+        rules.given(&["generators.*.net"]).range(
+            can_recompute || !train.activation_checkpointing,
+            "train.activation_checkpointing",
+            &true,
+            "a generator of kind `resnet` without dropout and batch norm, or of kind `mobile-resnet`, whose blocks it is for",
+            &false,
+        );
         rules.range(train.critic_steps > 0, "train.critic_steps", &train.critic_steps, "at least 1", &1);
         rules.range(train.decay_stairs > 0, "train.decay_stairs", &train.decay_stairs, "at least 1", &100);
         let ema = (0.0..1.0).contains(&train.ema);

@@ -8,6 +8,7 @@ use super::shim::checked;
 
 unsafe extern "C" {
     fn translate_autocast(before: *mut bool, cuda: bool, on: bool) -> *mut c_char;
+    fn translate_is_autocast(cuda: bool) -> bool;
     fn translate_set_arithmetic(tf32: bool, deterministic: bool) -> *mut c_char;
 }
 
@@ -27,6 +28,12 @@ impl Bf16 {
     #[must_use = "it holds as long as this lives"]
     pub fn set(device: Device, on: bool) -> Self {
         Self { device, before: switch(device, on) }
+    }
+
+    /// Whether it is on in this thread.
+    pub fn is_on(device: Device) -> bool {
+        // SAFETY: it reads a flag of this thread.
+        unsafe { translate_is_autocast(device.is_cuda()) }
     }
 }
 
@@ -65,10 +72,12 @@ mod tests {
     fn products_are_taken_in_bfloat16_while_it_lives() {
         let xs = Tensor::from_slice(&[1.0f32 + 1.0 / 512.0]).reshape([1, 1]);
         let product = || xs.matmul(&Tensor::ones([1, 1], (Kind::Float, Device::Cpu)));
+        assert!(!Bf16::is_on(Device::Cpu));
         let exact = |tensor: Tensor| tensor.double_value(&[0, 0]);
         assert!((exact(product()) - (1.0 + 1.0 / 512.0)).abs() < 1e-9);
         {
             let _bf16 = Bf16::set(Device::Cpu, true);
+            assert!(Bf16::is_on(Device::Cpu));
             // Eight bits know no 1/512 beside 1.
             assert_eq!((product().kind(), exact(product()) as f32), (Kind::BFloat16, 1.0));
             {

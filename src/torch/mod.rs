@@ -1,5 +1,5 @@
 //! What libtorch has and tch does not bind (`shim.cpp`, `program.cpp` for networks as programs, `group.cpp` for processes
-//! that train together, `measure.cpp` for benchmarks, `recording.cpp` for work that is done again and again, `stream.cpp` for the order of a GPU's work, `strided.cpp` for layers
+//! that train together, `measure.cpp` for benchmarks, `recompute.cpp` for results that are not kept, `recording.cpp` for work that is done again and again, `stream.cpp` for the order of a GPU's work, `strided.cpp` for layers
 //! in any memory order; each with its safe side), the one place where a libtorch failure inside
 //! plain tch calls becomes an error (`guard`), when its CUDA half is loaded (`cuda`), and how the memory it frees is kept
 //! (`memory`).
@@ -14,6 +14,7 @@ mod kernels;
 mod measure;
 mod memory;
 mod program;
+mod recompute;
 mod recording;
 mod shim;
 pub mod store;
@@ -28,6 +29,7 @@ pub use kernels::{Winograd, channels_last, instance_norm};
 pub use measure::{count_products, cuda_peak_memory, with_tf32_products};
 pub use memory::keep_freed_memory;
 pub use program::{Program, pickle};
+pub use recompute::recomputed;
 pub use recording::Recording;
 pub use shim::{AdamRates, fused_adam, leaky_relu, lerp, version};
 pub use stream::{own_stream, upload};

@@ -80,6 +80,8 @@ char *translate_autocast(bool *before, bool cuda, bool on) {
     });
 }
 
+bool translate_is_autocast(bool cuda) { return at::autocast::is_autocast_enabled(cuda ? at::kCUDA : at::kCPU); }
+
 // How a GPU computes in this process: whether float32 products may be rounded to TF32's 10 bits of mantissa, and whether only
 // algorithms count that give the same bits each time. Without that, cuDNN tries out which one is fastest.
 char *translate_set_arithmetic(bool tf32, bool deterministic) {

@@ -33,6 +33,7 @@ mod tests {
             images,
             batch: 1,
             accumulate: 1,
+            activation_checkpointing: false,
             precision: Arithmetic::Auto,
             memory_format: MemoryFormat::Auto,
             deterministic: false,

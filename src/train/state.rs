@@ -70,6 +70,9 @@ impl State {
         let mut graph = Graph::build(recipe, conditions, device);
         let is_bf16 = recipe.train.precision.is_bf16(device);
         graph.set_bf16(is_bf16);
+        if recipe.train.activation_checkpointing {
+            graph.recompute();
+        }
         let ema =
             (recipe.train.ema > 0.0).then(|| Ema::new(recipe, conditions, &graph, device)).transpose()?;
         if recipe.train.memory_format.is_channels_last(device, is_bf16) {

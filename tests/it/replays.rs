@@ -5,6 +5,7 @@ use tch::{Device, Tensor};
 use translate::nets::Graph;
 use translate::recipe::{PRESETS, Recipe};
 use translate::share::Share;
+use translate::torch::count_products;
 use translate::train::adam::Adam;
 use translate::train::ranks::Ranks;
 use translate::train::replay::{Replays, WARM_UP};
@@ -73,6 +74,33 @@ fn the_memory_order_changes_no_step() {
                 "{}: {name} differs by {off:e}",
                 preset.name
             );
+        }
+    }
+}
+
+#[test]
+fn results_that_are_computed_again_change_no_step() {
+    for preset in PRESETS {
+        let recipe = small(preset.name);
+        let is_for_it = recipe.generators.values().any(|arrow| arrow.net.can_recompute());
+        for bf16 in [false, true] {
+            let step = |recompute: bool| {
+                let mut graph = Graph::build(&recipe, &known(&recipe), Device::Cpu);
+                graph.set_bf16(bf16);
+                if recompute {
+                    graph.recompute();
+                }
+                let mut step = Step::new(&recipe, graph);
+                let input = share_of_input(&recipe, 0, Share::WHOLE);
+                let (terms, products) =
+                    count_products(|| step.run(&[input], &Ranks::ALONE).unwrap()).unwrap();
+                let moments = step.generator_adam.tensors();
+                (terms.into_iter().chain(moments).collect::<Vec<_>>(), products)
+            };
+            let ((expected, once), (found, twice)) = (step(false), step(true));
+            assert_eq!(expected, found, "{}", preset.name);
+            // It is done, where it can be.
+            assert_eq!(twice > once, is_for_it, "{}: {twice} and {once} products", preset.name);
         }
     }
 }
