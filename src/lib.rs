@@ -10,6 +10,7 @@ pub mod data;
 pub mod device;
 pub mod environment;
 pub mod eval;
+pub mod file;
 pub mod loss;
 pub mod model;
 pub mod nets;

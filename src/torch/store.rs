@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::atomic;
 use crate::words::plain;
+use crate::{atomic, file};
 
 /// Bytes of a file's header, at most, as the format has it.
 const LONGEST_HEADER: u64 = 100_000_000;
@@ -25,6 +25,14 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
         /// Why.
+        source: std::io::Error,
+    },
+    /// A folder, a pipe or a device.
+    #[error("cannot read `{path}`: {source}")]
+    NoFile {
+        /// What was named.
+        path: PathBuf,
+        /// What it is.
         source: std::io::Error,
     },
     /// Bytes that are no safetensors file.
@@ -157,7 +165,13 @@ pub fn change_metadata(path: &Path, change: impl FnOnce(&mut Metadata)) -> Resul
 }
 
 fn load(path: &Path) -> Result<Vec<u8>, StoreError> {
-    std::fs::read(path).map_err(|source| StoreError::Io { action: "read", path: path.into(), source })
+    let failed = |source: std::io::Error| match source.kind() {
+        ErrorKind::InvalidInput => StoreError::NoFile { path: path.into(), source },
+        _ => StoreError::Io { action: "read", path: path.into(), source },
+    };
+    let mut data = Vec::new();
+    file::open(path).and_then(|mut file| file.read_to_end(&mut data)).map_err(failed)?;
+    Ok(data)
 }
 
 fn save(path: &Path, data: &[u8]) -> Result<(), StoreError> {

@@ -17,14 +17,16 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint;
-use crate::atomic;
 use crate::data::condition::Conditions;
 use crate::model::{Domains, FILE_NAME};
-use crate::recipe::{Recipe, RecipeError, from_yaml, to_yaml};
+use crate::recipe::{Recipe, RecipeError, from_yaml, read_file, to_yaml};
 use crate::torch::store::StoreError;
+use crate::{atomic, file};
 
 /// The file whose lock tells that a process trains in the folder.
 const LOCK: &str = ".lock";
+/// Bytes of a `run.json`, at most: millions of words of captions fit in, and as many starts as anybody makes.
+const MOST_INFO: u64 = 64 << 20;
 
 /// Why a folder cannot be used for a run.
 #[derive(Debug, thiserror::Error)]
@@ -160,7 +162,7 @@ pub fn inspect(root: &Path) -> Result<Option<Existing>, RunError> {
     }
     let info_path = root.join("run.json");
     let damaged = |path: &Path, reason: String| RunError::Damaged { path: path.into(), reason };
-    let text = match std::fs::read_to_string(&info_path) {
+    let text = match file::open(&info_path).and_then(|file| file::text(file, MOST_INFO)) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let began = is_begun(root).map_err(io)?;
             return if began { Ok(None) } else { Err(RunError::NotARun { path: root.into() }) };
@@ -169,8 +171,7 @@ pub fn inspect(root: &Path) -> Result<Option<Existing>, RunError> {
     };
     let info: Info = serde_json::from_str(&text).map_err(|error| damaged(&info_path, error.to_string()))?;
     let recipe_path = root.join("recipe.yaml");
-    let yaml =
-        std::fs::read_to_string(&recipe_path).map_err(|error| damaged(&recipe_path, error.to_string()))?;
+    let yaml = read_file(&recipe_path).map_err(|error| damaged(&recipe_path, error.to_string()))?;
     let recipe = from_yaml(&recipe_path.display().to_string(), &yaml, &[])?;
     let images = checkpoint::list(&root.join("checkpoints"))?.last().map(|(images, _)| *images);
     Ok(Some(Existing { recipe, info, images }))

@@ -27,6 +27,13 @@ fn contents(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 /// the message, which is returned.
 pub fn refused(root: &Path, args: &[&str], parts: &[&str]) -> String {
     let before = contents(root);
+    let message = refused_unread(root, args, parts);
+    assert!(contents(root) == before, "{args:?} changed a file");
+    message
+}
+
+/// As [`refused`], where not every file below `root` can be read.
+fn refused_unread(root: &Path, args: &[&str], parts: &[&str]) -> String {
     let place = format!("{}/", root.display());
     let absolute = args.iter().map(|arg| arg.replace('@', &place));
     let failure =
@@ -36,7 +43,6 @@ pub fn refused(root: &Path, args: &[&str], parts: &[&str]) -> String {
     for part in parts {
         assert!(message.contains(part), "{args:?}: no `{part}` in: {message}");
     }
-    assert!(contents(root) == before, "{args:?} changed a file");
     message
 }
 
@@ -125,6 +131,38 @@ fn a_model_that_is_none_is_refused() {
     refused(root, &["apply", "@none", image, "-o", "@out"], &["no model at `none`", ".safetensors"]);
     refused(root, &["apply", "@faces", image, "-o", "@out"], &["holds no `model.safetensors`"]);
     refused(root, &["apply", image, image, "-o", "@out"], &["no safetensors file", "hint: "]);
+}
+
+/// They would be waited for, or read until no memory is left.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_never_ends_is_not_begun_to_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    faces(root);
+    let pipe = |name: &str| {
+        let path = std::ffi::CString::new(root.join(name).to_str().unwrap()).unwrap();
+        // SAFETY: a plain system call on a string that ends in a zero byte.
+        assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+    };
+    for name in ["run", "odd"] {
+        std::fs::create_dir(root.join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("/dev/zero", root.join("zero.safetensors")).unwrap();
+    for name in ["pipe.safetensors", "run/run.json"] {
+        pipe(name);
+    }
+    let none = "it is a pipe or a device, and no file\nhint: ";
+    for name in ["pipe.safetensors", "zero.safetensors"] {
+        let (model, cannot) = (format!("@{name}"), format!("cannot read `{name}`: {none}"));
+        refused_unread(root, &["apply", &model, "@faces/photos", "-o", "@out"], &[&cannot]);
+        refused_unread(root, &["model", "show", &model, "--set-note", "mine"], &[&cannot]);
+    }
+    let train = ["train", "@faces/photos", "@faces/anime", "--run"];
+    refused_unread(root, &[&train[..], &["@run"]].concat(), &[&format!("`run/run.json` is damaged: {none}")]);
+    std::fs::File::create(root.join("odd/run.json")).unwrap().set_len(1 << 40).unwrap();
+    let large = "`odd/run.json` is damaged: it is larger than 65536 KiB\nhint: ";
+    refused_unread(root, &[&train[..], &["@odd"]].concat(), &[large]);
 }
 
 #[test]

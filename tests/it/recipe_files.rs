@@ -43,7 +43,7 @@ fn told(root: &Path, args: &[&str], input: &[u8]) -> (Option<i32>, String) {
 const REASONS: [(&str, &str); 4] = [
     ("pipe.yaml", "it is a pipe or a device, and no file"),
     ("run.yaml", "it is a folder"),
-    ("large.yaml", "it is larger than 64 KiB, which no recipe is"),
+    ("large.yaml", "it is larger than 64 KiB"),
     ("bytes.yaml", "it is no text (UTF-8)"),
 ];
 
