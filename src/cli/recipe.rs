@@ -10,12 +10,10 @@ use clap::{Parser, Subcommand};
 use super::progress::tell;
 use super::{Failure, print};
 use crate::atomic;
-use crate::model;
 use crate::recipe::{
-    Origin, PRESETS, Recipe, RecipeError, Resolved, SCHEMA_FILE, Upgraded, diff, for_editors, is_yaml,
-    origins, read_file, resolve, resolve_fully, starter, to_yaml, upgrade,
+    Origin, PRESETS, RecipeError, Resolved, SCHEMA_FILE, Upgraded, diff, for_editors, is_yaml, origins,
+    read_file, resolve, resolve_fully, starter, to_yaml, upgrade,
 };
-use crate::torch::store::is_safetensors;
 use crate::words::plain;
 
 /// List, show, check and compare recipes
@@ -26,7 +24,8 @@ use crate::words::plain;
   translate recipe new mine --from cyclegan-small     # mine.yaml, which extends it
   translate recipe validate mine.yaml
   translate recipe diff cyclegan mine.yaml
-  translate recipe diff models/photos-anime cyclegan  # also of runs and model files")]
+  translate recipe diff models/photos-anime cyclegan  # a run, or a model file, is as good as a recipe
+  translate recipe new mine --from anime.safetensors  # mine.yaml, a copy of the model's")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -38,7 +37,7 @@ enum Command {
     List,
     /// The YAML of a recipe: as written, or complete with `--set` values laid over it
     Show {
-        /// A shipped recipe, a file or a link
+        /// A shipped recipe, a file, a link, a run or a model file
         recipe: String,
         /// Lay a value over a field (may be repeated)
         #[arg(long = "set", value_name = "FIELD=VALUE")]
@@ -50,23 +49,23 @@ enum Command {
         #[arg(long, conflicts_with = "resolved")]
         origin: bool,
     },
-    /// Write a recipe to begin with, which extends another
+    /// Write a recipe to begin with, which extends another, or copies that of a run or a model file
     New {
         /// The new file, `.yaml` added where it is not there; nothing that exists is overwritten
         name: PathBuf,
-        /// A shipped recipe, a file in the new one's folder or below, or a link
+        /// A shipped recipe, a file in the new one's folder or below, or a link, to extend; or a run or a model file, to copy
         #[arg(long, value_name = "RECIPE", default_value = "cyclegan")]
         from: String,
     },
     /// Check recipes: every mistake, with its line; status 1 where there is one
     Validate {
-        /// Shipped recipes, files or links
+        /// Shipped recipes, files, links, runs or model files
         #[arg(required = true, value_name = "FILE")]
         recipes: Vec<String>,
     },
-    /// What differs between two recipes, runs or model files, field by field
+    /// What differs between two recipes, field by field
     Diff {
-        /// A shipped recipe, a file, a link, a run folder or a model file
+        /// A shipped recipe, a file, a link, a run or a model file
         a: String,
         /// The same
         b: String,
@@ -98,7 +97,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         Command::New { name, from } => new(name, from),
         Command::Validate { recipes } => Ok(validate(recipes)),
         Command::Diff { a, b } => {
-            for difference in diff(&any_recipe(a)?, &any_recipe(b)?)? {
+            for difference in diff(&told(a, &[])?.recipe, &told(b, &[])?.recipe)? {
                 print(format!("{}: {} -> {}", difference.field, difference.before, difference.after));
             }
             Ok(0)
@@ -252,26 +251,4 @@ fn rewrite(file: &Path) -> Result<u8, Failure> {
         .map_err(|error| anyhow!("cannot write `{shown}`: {error}; it is as it was"))?;
     changes.iter().for_each(print);
     Ok(0)
-}
-
-/// The recipe of a name, a file, a link, a run folder or a model file.
-fn any_recipe(name: &str) -> Result<Recipe, Failure> {
-    let path = Path::new(name);
-    // As everywhere, a shipped recipe's name is that before it is a folder's.
-    if PRESETS.iter().any(|preset| preset.name == name) {
-        return Ok(resolve(name, &[])?);
-    }
-    if path.is_dir() {
-        let recipe = path.join("recipe.yaml");
-        if !recipe.is_file() {
-            let message = format!("`{name}` is no run folder: it has no `recipe.yaml`");
-            return Err(anyhow!("{message}\nhint: name a run, a model file or a recipe").into());
-        }
-        return Ok(resolve(&recipe.display().to_string(), &[])?);
-    }
-    let is_model = path.extension().is_some_and(|extension| extension == "safetensors");
-    if is_model || is_safetensors(path) {
-        return Ok(model::open(path, tch::Device::Cpu)?.recipe);
-    }
-    Ok(told(name, &[])?.recipe)
 }

@@ -54,7 +54,8 @@ pub struct Args {
     x: PathBuf,
     /// The second folder (y), where the recipe has one
     y: Option<PathBuf>,
-    /// A shipped recipe (`translate recipe list`) or a YAML file; by default `cyclegan`, or the run's own
+    /// A shipped recipe (`translate recipe list`), a YAML file, a link, or the run or model whose recipe to take; by default
+    /// `cyclegan`, or that of the run in `--run`
     #[arg(short, long)]
     recipe: Option<String>,
     /// The run folder; by default models/X-Y. An unfinished run goes on

@@ -143,6 +143,7 @@ impl Card {
         let mut rows = vec![
             ("file".to_string(), format!("{} ({:.2} MB)", self.file, self.bytes as f64 / 1e6)),
             ("about".into(), self.about.clone()),
+            ("recipe".into(), format!("`translate recipe show {}` prints it", self.file)),
         ];
         for it in &self.generators {
             let kind = it.net.get("kind").and_then(serde_json::Value::as_str).unwrap_or_default();

@@ -16,8 +16,9 @@ use tch::{Device, Kind, Tensor};
 use crate::data::condition::{Conditions, TextError};
 use crate::device;
 use crate::nets::{GeneratorNode, Graph};
+use crate::recipe;
 use crate::recipe::{Precision, Recipe, RecipeError, Space, did_you_mean, from_yaml, to_yaml};
-use crate::torch::store::{StoreError, Stored, read, write};
+use crate::torch::store::{IsCheckpoint, StoreError, Stored, read, refuse_checkpoint, write};
 use crate::torch::{TorchError, guard};
 use crate::words::{plain, quoted};
 
@@ -93,6 +94,9 @@ pub enum ModelError {
         /// The folder.
         path: PathBuf,
     },
+    /// A checkpoint of `PyTorch`.
+    #[error(transparent)]
+    Checkpoint(#[from] IsCheckpoint),
     /// Unreadable.
     #[error("{0}\nhint: name the `{FILE_NAME}` of a run; if it is one, copy it again")]
     Store(#[from] StoreError),
@@ -222,7 +226,7 @@ pub fn save(path: &Path, graph: &Graph, recipe: &Recipe, about: &About) -> Resul
     let mut metadata = HashMap::from([
         ("format".to_string(), "pt".to_string()),
         ("translate".to_string(), FORMAT.to_string()),
-        ("recipe".to_string(), to_yaml(recipe).unwrap_or_default()),
+        (recipe::KEY.to_string(), to_yaml(recipe).unwrap_or_default()),
         ("domains".to_string(), text(serde_json::to_string(&about.domains))),
         ("conditions".to_string(), text(serde_json::to_string(&about.conditions))),
         ("training".to_string(), text(serde_json::to_string(&about.training))),
@@ -255,7 +259,7 @@ pub fn open(path: &Path, device: Device) -> Result<Model, ModelError> {
         source: Box::new(source),
         made_by: made_by(&stored),
     };
-    let recipe = from_yaml(&path.display().to_string(), text("recipe")?, &[]).map_err(unusable)?;
+    let recipe = from_yaml(&path.display().to_string(), text(recipe::KEY)?, &[]).map_err(unusable)?;
     let mut domains: Domains =
         serde_json::from_str(text("domains")?).map_err(|error| foreign("domains", format!(": {error}")))?;
     // They are part of messages from here on, and of what `--to` takes.
@@ -299,6 +303,7 @@ fn locate(path: &Path) -> Result<PathBuf, ModelError> {
         let file = path.join(FILE_NAME);
         return if file.is_file() { Ok(file) } else { Err(ModelError::NoRun { path: path.into() }) };
     }
+    refuse_checkpoint(path)?;
     if path.exists() { Ok(path.into()) } else { Err(ModelError::Missing { path: path.into() }) }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::file::{MOST, is_stream, is_yaml, read_file, read_file_or_stream};
+use super::held::{held, may_hold};
 use super::link::{Fetched, LinkError, cache, fetch, is_link};
 use super::parse::parse;
 use super::presets::PRESETS;
@@ -62,10 +63,11 @@ pub struct Layers {
 }
 
 impl Origin {
-    /// The shipped recipe or the file of this name.
+    /// The shipped recipe or the file of this name, what is behind the link, or the recipe that the run folder or the model
+    /// file holds.
     ///
     /// # Errors
-    /// It is neither, or the file cannot be read.
+    /// It is none of them, or cannot be read.
     pub fn named(name: &str) -> Result<Self, RecipeError> {
         if let Some(preset) = PRESETS.iter().find(|preset| preset.name == name) {
             return Ok(Self::text(name, preset.yaml));
@@ -75,6 +77,9 @@ impl Origin {
             return Self::link(name).map_err(failed);
         }
         let path = Path::new(name);
+        if let Some(held) = held(path)? {
+            return Ok(held);
+        }
         if path.exists() { Self::file(path) } else { Err(unknown(name)) }
     }
 
@@ -91,12 +96,7 @@ impl Origin {
 
     fn file(path: &Path) -> Result<Self, RecipeError> {
         let text = read_file_or_stream(path).map_err(|source| {
-            let recipe = path.join("recipe.yaml");
-            let instead = if recipe.is_file() {
-                format!("`{}`, which is that run's", recipe.display())
-            } else {
-                format!("a text file (UTF-8) of at most {} KiB", MOST >> 10)
-            };
+            let instead = format!("a text file (UTF-8) of at most {} KiB", MOST >> 10);
             RecipeError::Read { path: path.into(), source, instead }
         })?;
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
@@ -118,6 +118,9 @@ impl Origin {
                     format!("did you mean `{}`?", named(Path::new(&parent)).display())
                 }
                 ErrorKind::NotFound => "send both recipes together".into(),
+                _ if may_hold(&path) => {
+                    format!("`translate recipe new NAME --from {}` copies what it holds", path.display())
+                }
                 _ => format!("name a text file (UTF-8) of at most {} KiB", MOST >> 10),
             };
             let message =
@@ -254,7 +257,8 @@ fn unknown(name: &str) -> RecipeError {
 fn missing(path: &Path) -> RecipeError {
     let stem = |path: &Path| path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_string();
     let entries = std::fs::read_dir(folder_of(path)).into_iter().flatten().flatten();
-    let mut beside: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| is_yaml(path)).collect();
+    let is_one = |path: &PathBuf| is_yaml(path) || may_hold(path);
+    let mut beside: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_one).collect();
     beside.sort();
     let stems: Vec<String> = beside.iter().map(|path| stem(path)).collect();
     let names: Vec<&str> = stems.iter().map(String::as_str).collect();
@@ -266,6 +270,8 @@ fn missing(path: &Path) -> RecipeError {
         format!("did you mean `{}`?", path.with_file_name(file).display())
     } else if PRESETS.iter().any(|preset| preset.name == stem) {
         format!("the shipped recipe is called `{stem}`, without a path")
+    } else if may_hold(path) {
+        "`translate recipe list` says which are shipped".into()
     } else {
         format!("`translate recipe new {}` writes one to begin with", path.display())
     };

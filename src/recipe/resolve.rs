@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use super::held::FILE_NAME;
 use super::judge::judge;
 use super::link::LinkError;
 use super::parents::{Layers, Origin};
@@ -14,6 +15,7 @@ use super::problem::{Problem, Problems};
 use super::rename::rename;
 use super::schema::{Recipe, SINCE};
 use super::tree::{Entry, Kind, Node, Place, Source, lay};
+use crate::torch::store::{IsCheckpoint, StoreError};
 
 /// Why a recipe cannot be used. Each message names the recipe, the field and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,29 @@ pub enum RecipeError {
         /// What could be named.
         instead: String,
     },
+    /// A folder that no run made.
+    #[error("`{path}` is no run folder: it has no `{FILE_NAME}`\nhint: name a run, a model file or a recipe")]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A model file that cannot be read.
+    #[error("{0}\nhint: name a model file, a run or a recipe; if it is a model, copy it again")]
+    Model(#[from] StoreError),
+    /// A file of tensors alone.
+    #[error(
+        "`{path}` holds no recipe: {reason}\nhint: name the model or the run that it was made of, or one of `translate \
+         recipe list`"
+    )]
+    NotHeld {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// A checkpoint of `PyTorch`.
+    #[error(transparent)]
+    Checkpoint(#[from] IsCheckpoint),
     /// A parent that lies where the new recipe cannot extend it.
     #[error(
         "`{from}` does not lie in `{folder}`, the folder of the new recipe, or below\nhint: copy it there, or write the new \
@@ -94,7 +119,7 @@ pub struct Resolved {
     pub warnings: Vec<String>,
 }
 
-/// Reads the recipe called `name` and lays `sets` (each `a.b=value`, the value in YAML) over it, in order.
+/// Reads the recipe called `name`, as [`Origin::named`] finds it, and lays `sets` (each `a.b=value`, the value in YAML) over it, in order.
 ///
 /// # Errors
 /// Anything that keeps the result from being a complete, valid recipe.

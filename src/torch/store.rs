@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -61,6 +62,16 @@ pub enum StoreError {
         /// What it says.
         source: TchError,
     },
+}
+
+/// A file of another program that `translate model import` takes.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{path}` is a PyTorch file by its name, and no model of this program\nhint: `translate model import {path} --from photo \
+     --to anime -o model.safetensors` makes one of it"
+)]
+pub struct IsCheckpoint {
+    path: PathBuf,
 }
 
 /// A file's metadata: strings by key.
@@ -148,6 +159,16 @@ pub fn is_safetensors(path: &Path) -> bool {
         path.is_file() && std::fs::File::open(path).is_ok_and(|mut file| file.read_exact(&mut start).is_ok());
     let [length @ .., brace] = start;
     is_read && brace == b'{' && u64::from_le_bytes(length) <= LONGEST_HEADER
+}
+
+/// Refuses a file that is called as `PyTorch`'s are, unless it is no such file for all that.
+///
+/// # Errors
+/// It is one.
+pub fn refuse_checkpoint(path: &Path) -> Result<(), IsCheckpoint> {
+    let is = |extension: &OsStr| ["pth", "pt", "ckpt"].iter().any(|it| extension.eq_ignore_ascii_case(it));
+    let is_called_so = path.extension().is_some_and(is) && path.is_file();
+    if is_called_so && !is_safetensors(path) { Err(IsCheckpoint { path: path.into() }) } else { Ok(()) }
 }
 
 /// Changes the metadata of `path`, and nothing else, in one move once all is on disk.

@@ -30,7 +30,7 @@ pub const DEFAULT_RECIPE: &str = "cyclegan";
 pub struct Request {
     /// One folder for each space of the recipe, in the order x, y; of paired data also one that holds both side by side.
     pub folders: Vec<PathBuf>,
-    /// A shipped recipe or a file; by default the run's own, or [`DEFAULT_RECIPE`].
+    /// A shipped recipe, a file, a link, a run or a model file; by default the run's own, or [`DEFAULT_RECIPE`].
     pub recipe: Option<String>,
     /// `field=value` pairs laid over the recipe.
     pub sets: Vec<String>,
@@ -335,7 +335,7 @@ fn batch_norm(recipe: &Recipe, ranks: u32) -> Option<Warning> {
 fn resolve_for(request: &Request, root: &Path, existing: Option<&Existing>) -> Result<Resolved, RecipeError> {
     match (&request.recipe, existing) {
         (None, Some(existing)) => {
-            let name = root.join("recipe.yaml").display().to_string();
+            let name = root.join(recipe::FILE_NAME).display().to_string();
             let yaml = to_yaml(&existing.recipe)
                 .map_err(|source| RecipeError::Yaml { name: name.clone(), source })?;
             recipe::from_yaml_fully(&name, &yaml, &request.sets)

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::checkpoint;
 use crate::data::condition::Conditions;
 use crate::model::{Domains, FILE_NAME};
+use crate::recipe;
 use crate::recipe::{Recipe, RecipeError, from_yaml, read_file, to_yaml};
 use crate::torch::store::StoreError;
 use crate::{atomic, file};
@@ -170,7 +171,7 @@ pub fn inspect(root: &Path) -> Result<Option<Existing>, RunError> {
         text => text.map_err(|error| damaged(&info_path, error.to_string()))?,
     };
     let info: Info = serde_json::from_str(&text).map_err(|error| damaged(&info_path, error.to_string()))?;
-    let recipe_path = root.join("recipe.yaml");
+    let recipe_path = root.join(recipe::FILE_NAME);
     let yaml = read_file(&recipe_path).map_err(|error| damaged(&recipe_path, error.to_string()))?;
     let recipe = from_yaml(&recipe_path.display().to_string(), &yaml, &[])?;
     let images = checkpoint::list(&root.join("checkpoints"))?.last().map(|(images, _)| *images);
@@ -184,7 +185,7 @@ fn is_begun(root: &Path) -> std::io::Result<bool> {
         let entry = entry?;
         let name = entry.file_name();
         let ours = match name.to_str() {
-            Some(LOCK | "recipe.yaml") => true,
+            Some(LOCK | recipe::FILE_NAME) => true,
             Some("samples" | "checkpoints") => std::fs::read_dir(entry.path())?.next().is_none(),
             _ => atomic::is_leftover(&name),
         };
@@ -231,7 +232,7 @@ impl Run {
             atomic::write_durably(&path, bytes).map_err(io("write", &path))
         };
         let yaml = to_yaml(recipe).map_err(|error| damaged(error.to_string()))?;
-        write("recipe.yaml", yaml.as_bytes())?;
+        write(recipe::FILE_NAME, yaml.as_bytes())?;
         let json = serde_json::to_string_pretty(info).map_err(|error| damaged(error.to_string()))?;
         // Last, since a folder with a run.json counts as a run.
         write("run.json", format!("{json}\n").as_bytes())?;

@@ -133,6 +133,41 @@ fn a_model_that_is_none_is_refused() {
     refused(root, &["apply", image, image, "-o", "@out"], &["no safetensors file", "hint: "]);
 }
 
+#[test]
+fn a_checkpoint_of_pytorch_is_to_be_imported() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    faces(root);
+    let image = "@faces/photos/00000.png";
+    for name in ["latest_net_G_A.pth", "net.PT"] {
+        std::fs::write(root.join(name), "PK").unwrap();
+        let file = &format!("@{name}");
+        for args in [
+            &["apply", file, image, "-o", "@out"][..],
+            &["sample", file, "-o", "@out"],
+            &["eval", file, "@faces/photos", "@faces/anime"],
+            &["model", "show", file],
+            &["model", "show", file, "--set-note", "mine"],
+            &["model", "export", file, "--format", "onnx", "-o", "@a.onnx"],
+            &["recipe", "show", file],
+            &["recipe", "diff", "demo", file],
+            &["recipe", "new", "@mine", "--from", file],
+            &["train", "@faces/photos", "@faces/anime", "-r", file, "--run", "@run"],
+        ] {
+            let hint = format!(
+                "\nhint: `translate model import {name} --from photo --to anime -o model.safetensors`"
+            );
+            refused(root, args, &[&format!("`{name}` is a PyTorch file by its name"), &hint]);
+        }
+    }
+    // By whatever name, a model is one.
+    crate::model::write_model(&root.join("model.pt"));
+    let output = root.join("out").display().to_string();
+    let model = root.join("model.pt").display().to_string();
+    let image = root.join("faces/photos/00000.png").display().to_string();
+    assert_eq!(translate(root, &["apply", &model, &image, "-o", &output]).code, Some(0));
+}
+
 /// They would be waited for, or read until no memory is left.
 #[cfg(target_os = "linux")]
 #[test]

@@ -265,6 +265,52 @@ fn diff_compares_recipes_files_runs_and_model_files() {
 }
 
 #[test]
+fn runs_and_model_files_are_as_good_as_recipes() {
+    let text = to_yaml(&resolve("portraits", &["train.seed=9".to_string()]).unwrap()).unwrap();
+    let folder = folder_of(&[("run/recipe.yaml", &text), ("empty/file", ""), ("cut.safetensors", "cut")]);
+    let root = folder.path();
+    std::fs::copy(ours("models/portraits.safetensors"), root.join("m.safetensors")).unwrap();
+    assert_eq!(printed(root, &["show", "run"]), text);
+    assert_eq!(printed(root, &["show", "run/", "--set", "train.seed=0"]), text.replace("seed: 9", "seed: 0"));
+    let portraits = printed(root, &["show", "portraits", "--resolved"]);
+    assert_eq!(printed(root, &["show", "m.safetensors", "--resolved"]), portraits);
+    assert_eq!(printed(root, &["validate", "run", "m.safetensors"]), "run: valid\nm.safetensors: valid\n");
+    // As it is written there, each value with its line.
+    for (name, file) in [("run", "run/recipe.yaml"), ("m.safetensors", "m.safetensors")] {
+        let text = printed(root, &["show", name]);
+        let line = 1 + text.lines().position(|line| line.trim().starts_with("seed: ")).unwrap();
+        let origins = printed(root, &["show", name, "--origin"]);
+        let seed = origins.lines().find(|line| line.starts_with("train.seed ")).unwrap();
+        assert!(seed.ends_with(&format!("  {file}:{line}")), "{seed}");
+    }
+    // A new recipe is a copy, which needs neither.
+    for (name, from) in [("a", "run"), ("b", "m.safetensors")] {
+        told(root, 0, &["new", name, "--from", from]);
+        let file = format!("{name}.yaml");
+        let text = std::fs::read_to_string(root.join(&file)).unwrap();
+        assert!(text.starts_with("# yaml-language-server: $schema=recipe.schema.json\n"), "{text}");
+        assert!(text.contains("\nabout: one line on what this is for\n"), "{text}");
+        let differs = printed(root, &["diff", from, &file]);
+        assert!(differs.starts_with("about: ") && differs.lines().count() == 1, "{differs}");
+    }
+    // What is sent must not make who opens it fetch or read anything.
+    std::fs::write(root.join("run/recipe.yaml"), "extends: https://localhost:1/r.yaml\n").unwrap();
+    let said = told(root, 2, &["show", "run", "--resolved"]);
+    assert!(said.contains("a recipe that a model or a run holds is complete"), "{said}");
+    let folder = "error: `empty` is no run folder: it has no `recipe.yaml`\nhint: ";
+    let cut = "error: `cut.safetensors` is no safetensors file, or a truncated one: ";
+    for args in [&["show", "NAME"][..], &["new", "c", "--from", "NAME"], &["diff", "demo", "NAME"]] {
+        for (name, begins) in [("empty", folder), ("cut.safetensors", cut)] {
+            let args: Vec<&str> = args.iter().map(|arg| if *arg == "NAME" { name } else { arg }).collect();
+            let said = told(root, 2, &args);
+            assert!(said.starts_with(begins) && said.contains("\nhint: "), "{said}");
+        }
+    }
+    let said = told(root, 2, &["show", "./m2.safetensors"]);
+    assert_eq!(said, "error: no recipe file `./m2.safetensors`\nhint: did you mean `./m.safetensors`?\n");
+}
+
+#[test]
 fn the_schema_for_editors_is_beside_the_shipped_recipes_which_name_it() {
     let schema = printed(Path::new("."), &["schema"]);
     let committed = include_str!("../../recipes/recipe.schema.json");

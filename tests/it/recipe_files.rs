@@ -40,9 +40,8 @@ fn told(root: &Path, args: &[&str], input: &[u8]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
-const REASONS: [(&str, &str); 4] = [
+const REASONS: [(&str, &str); 3] = [
     ("pipe.yaml", "it is a pipe or a device, and no file"),
-    ("run.yaml", "it is a folder"),
     ("large.yaml", "it is larger than 64 KiB"),
     ("bytes.yaml", "it is no text (UTF-8)"),
 ];
@@ -59,8 +58,8 @@ fn what_is_no_recipe_file_is_refused_at_once() {
         assert_eq!(code, Some(2), "{name}: {text}");
         assert!(text.starts_with(&format!("error: cannot read `{name}`: {reason}\nhint: ")), "{text}");
     }
-    let (_, text) = told(root, &["validate", "run.yaml"], b"");
-    assert!(text.contains("hint: name `run.yaml/recipe.yaml`, which is that run's"), "{text}");
+    let (code, text) = told(root, &["upgrade", "run.yaml"], b"");
+    assert!(code == Some(2) && text.starts_with("error: cannot read `run.yaml`: it is a folder\n"), "{text}");
     // They lie in the way of nobody.
     let (code, text) = told(folder.path(), &["list"], b"");
     assert_eq!((code, text.as_str()), (Some(0), ""));
@@ -81,6 +80,12 @@ fn a_parent_is_a_small_file_in_the_recipe_s_folder() {
         assert!(text.starts_with(&message) && text.contains("--> mine.yaml:1:10"), "{text}");
         assert!(text.contains("\nhint: name a text file"), "{text}");
     }
+    let (code, text) = mine("run.yaml");
+    assert!(code == Some(1) && text.contains("`run.yaml` cannot be read: it is a folder\n"), "{text}");
+    assert!(
+        text.contains("\nhint: `translate recipe new NAME --from run.yaml` copies what it holds"),
+        "{text}"
+    );
     let secret = std::fs::canonicalize(folder.path().join("secret.yaml")).unwrap();
     for name in ["out.yaml", "up/secret.yaml"] {
         let (code, text) = mine(name);

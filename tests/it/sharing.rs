@@ -71,6 +71,11 @@ fn a_run_s_recipe_trains_the_same_model_elsewhere() {
         translate(here.path(), &["recipe", "diff", "mine.yaml", "run/model.safetensors"]),
         "optim.lr: 0.0004 -> 0.001\n"
     );
+    // Named as the run or the model itself, too.
+    translate(here.path(), &[&train[..], &["run", "--run", "again"]].concat());
+    assert!(ours == model(here.path(), "again"), "a run's recipe gives other bits");
+    let of_model = ["run/model.safetensors", "--run", "third", "--dry-run"];
+    assert_eq!(translate(here.path(), &[&train[..], &of_model].concat()).trim_end(), sent.trim_end());
     let info: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(here.path().join("run/run.json")).unwrap()).unwrap();
     assert_eq!(info["recipes"], serde_json::json!(["cyclegan-small", "mine.yaml"]));
@@ -92,6 +97,11 @@ fn a_model_file_alone_applies_and_keeps_what_its_owner_wrote() {
     std::fs::copy(photo, alone.join("in/a.png")).unwrap();
     translate(alone, &["apply", "m.safetensors", "in", "-o", "out", "--device", "cpu"]);
     assert!(image::open(alone.join("out/a.png")).is_ok());
+    let shown = translate(alone, &["model", "show", "m.safetensors"]);
+    let row = shown.lines().find(|line| line.starts_with("recipe ")).unwrap();
+    let (_, command) = row.split_once("`translate ").unwrap();
+    let args: Vec<&str> = command.split('`').next().unwrap().split(' ').collect();
+    assert!(translate(alone, &args).contains("about: mine\n"), "{row}");
     let shown = translate(alone, &["model", "show", "m.safetensors", "--json"]);
     let card: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!((&card["licence"], &card["note"]), (&"CC0-1.0".into(), &"for all".into()));
