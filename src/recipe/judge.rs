@@ -5,6 +5,7 @@ use std::iter::once;
 use std::path::Path;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::check::{check, is_parent_misspelt};
@@ -18,6 +19,7 @@ use super::rules::Invalid;
 use super::schema::Recipe;
 use super::tree::{Node, Place, Source, lay};
 use super::wording::likely;
+use crate::words::quoted;
 
 /// The recipe of what is right in a tree, which was laid together of the texts called `names`. What is wrong is added to
 /// `problems`, save what follows from those before. Where the tree lacks a parent nothing in it is missed.
@@ -111,12 +113,12 @@ fn told(rule: Invalid, tree: &Node, names: &[String]) -> Problem {
     let heir = names.last().filter(|name| place.source.has_lines && **name != place.source.name);
     let extends = heir.map(|heir| format!(" (`{heir}` extends `{}`)", place.source.name));
     let message = format!("{rule}{}", extends.unwrap_or_default());
-    let works = rule.works.as_deref();
-    let hint = if is_shipped(&place.source) && (is_itself || works.is_some()) {
-        Some(lay_over(&rule.field, works, place, heir))
-    } else {
-        works.map(|works| write_instead(&rule.field, works, place))
-    };
+    let is_shipped = is_shipped(&place.source) && (is_itself || rule.works.is_some());
+    let hint = rule.hint.clone().or_else(|| match (is_shipped, &rule.works) {
+        (true, works) => Some(lay_over(&changes(&rule, works.as_deref().unwrap_or("…")), place, heir)),
+        (false, Some(works)) => Some(write_instead(&changes(&rule, works), place)),
+        (false, None) => None,
+    });
     let problem = Problem { hint, ..Problem::at(place.clone(), message) };
     Problem { field: rule.field, ..problem }
 }
@@ -125,25 +127,46 @@ fn is_shipped(source: &Source) -> bool {
     source.has_lines && PRESETS.iter().any(|preset| preset.name == source.name)
 }
 
-/// What to do about a value that cannot be changed where it is written: `heir` is the recipe that extends that one.
-fn lay_over(field: &str, works: Option<&str>, place: &Place, heir: Option<&String>) -> String {
-    let value = works.unwrap_or("…");
-    if let Some(file) = heir.filter(|heir| !is_link(heir) && Path::new(heir).is_file()) {
-        let (sections, name) = field.rsplit_once('.').unwrap_or(("", field));
-        let outer = sections.rsplit('.').filter(|name| !name.is_empty());
-        let written = outer.fold(format!("{name}: {value}"), |inner, name| format!("{name}: {{ {inner} }}"));
-        return format!("write `{written}` in `{file}`");
-    }
-    let name = &place.source.name;
-    format!("`{name}` is shipped: lay another value over it, as in `--set {field}={value}`")
+/// The fields that a broken rule wants changed, with values that work.
+fn changes<'a>(rule: &'a Invalid, works: &'a str) -> Vec<(&'a str, &'a str)> {
+    let also = rule.also.iter().map(|(field, works)| (field.as_str(), works.as_str()));
+    once((rule.field.as_str(), works)).chain(also).collect()
 }
 
-/// A value that works, as it is written at a place.
-fn write_instead(field: &str, works: &str, place: &Place) -> String {
-    if place.source.has_lines {
-        let name = field.rsplit('.').next().unwrap_or(field);
-        format!("as in `{name}: {works}`")
-    } else {
-        format!("as in `--set {field}={works}`")
+/// What to do about a value that cannot be changed where it is written: `heir` is the recipe that extends that one.
+fn lay_over(changes: &[(&str, &str)], place: &Place, heir: Option<&String>) -> String {
+    if let Some(file) = heir.filter(|heir| !is_link(heir) && Path::new(heir).is_file()) {
+        return format!("write {} in `{file}`", in_sections(changes));
     }
+    let (name, another) =
+        (&place.source.name, if changes.len() == 1 { "another value" } else { "other values" });
+    format!("`{name}` is shipped: lay {another} over it, as in {}", as_sets(changes))
+}
+
+/// Values that work, as they are written at a place.
+fn write_instead(changes: &[(&str, &str)], place: &Place) -> String {
+    match changes {
+        _ if !place.source.has_lines => format!("as in {}", as_sets(changes)),
+        [(field, works)] => format!("as in `{}: {works}`", field.rsplit('.').next().unwrap_or(field)),
+        _ => format!("as in {}", in_sections(changes)),
+    }
+}
+
+fn as_sets(changes: &[(&str, &str)]) -> String {
+    let sets = changes.iter().map(|(field, value)| format!("--set {field}={value}"));
+    format!("`{}`", sets.collect::<Vec<_>>().join(" "))
+}
+
+/// As recipes are written, what is of one section together.
+fn in_sections(changes: &[(&str, &str)]) -> String {
+    let mut sections: IndexMap<&str, Vec<String>> = IndexMap::new();
+    for (field, value) in changes {
+        let (section, name) = field.rsplit_once('.').unwrap_or(("", field));
+        sections.entry(section).or_default().push(format!("{name}: {value}"));
+    }
+    let written = sections.into_iter().map(|(section, fields)| {
+        let outer = section.rsplit('.').filter(|name| !name.is_empty());
+        outer.fold(fields.join(", "), |inner, name| format!("{name}: {{ {inner} }}"))
+    });
+    quoted(written, " and ")
 }

@@ -15,9 +15,20 @@ pub struct Invalid {
     pub expected: String,
     /// A value that works, where one is known.
     pub works: Option<String>,
+    /// Other fields that have to change with it, each with a value that works.
+    pub also: Vec<(String, String)>,
+    /// What to do instead, where no other value helps.
+    pub hint: Option<String>,
     /// Paths of the other fields that the rule reads, with `*` for any name. Where one of them is not what was meant,
     /// nothing follows.
     pub given: Vec<String>,
+}
+
+impl Invalid {
+    fn of(field: &str, value: String, expected: &str) -> Self {
+        let (field, expected) = (field.into(), expected.into());
+        Self { field, value, expected, works: None, also: Vec::new(), hint: None, given: Vec::new() }
+    }
 }
 
 /// What was found so far.
@@ -82,7 +93,7 @@ impl Rules {
 impl Given<'_> {
     /// As [`Rules::check`].
     pub(super) fn check(&mut self, ok: bool, field: &str, value: &dyn Display, expected: &str) {
-        self.add(ok, field, format!("`{value}`"), expected, None);
+        self.add(ok, Invalid::of(field, format!("`{value}`"), expected));
     }
 
     /// As [`Rules::range`].
@@ -94,21 +105,38 @@ impl Given<'_> {
         expected: &str,
         works: &dyn Display,
     ) {
-        self.add(ok, field, format!("`{value}`"), expected, Some(works));
+        self.ranges(ok, field, value, expected, works, &[]);
+    }
+
+    /// As [`Rules::range`], where a value in it breaks other rules unless other fields change with it.
+    pub(super) fn ranges(
+        &mut self,
+        ok: bool,
+        field: &str,
+        value: &dyn Display,
+        expected: &str,
+        works: &dyn Display,
+        also: &[(&str, &dyn Display)],
+    ) {
+        let broken = Invalid::of(field, format!("`{value}`"), expected);
+        let also = also.iter().map(|(field, works)| (field.to_string(), works.to_string())).collect();
+        self.add(ok, Invalid { works: Some(works.to_string()), also, ..broken });
     }
 
     /// As [`Rules::state`].
     pub(super) fn state(&mut self, ok: bool, field: &str, state: &str, expected: &str) {
-        self.add(ok, field, state.into(), expected, None);
+        self.add(ok, Invalid::of(field, state.into(), expected));
     }
 
-    fn add(&mut self, ok: bool, field: &str, value: String, expected: &str, works: Option<&dyn Display>) {
-        if ok {
-            return;
+    /// A state that is always refused, with what to do.
+    pub(super) fn refuse(&mut self, field: &str, state: &str, expected: &str, hint: String) {
+        self.add(false, Invalid { hint: Some(hint), ..Invalid::of(field, state.into(), expected) });
+    }
+
+    fn add(&mut self, ok: bool, broken: Invalid) {
+        if !ok {
+            let given = self.fields.iter().map(ToString::to_string).collect();
+            self.rules.broken.push(Invalid { given, ..broken });
         }
-        let given = self.fields.iter().map(ToString::to_string).collect();
-        let (field, expected) = (field.into(), expected.into());
-        let works = works.map(ToString::to_string);
-        self.rules.broken.push(Invalid { field, value, expected, works, given });
     }
 }

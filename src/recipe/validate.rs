@@ -1,8 +1,10 @@
 //! The ranges of a recipe's fields and the rules between them.
 
+use std::fmt::Display;
+
 use super::graph::{Arrow, Condition, Discriminator, DiscriminatorNet, GeneratorNet, Space};
-use super::rules::{Invalid, Rules};
-use super::schema::{Checkpoint, FORMAT, Log, Monitor, Optim, Recipe, Sample};
+use super::rules::{Given, Invalid, Rules};
+use super::schema::{Checkpoint, Data, FORMAT, Log, Monitor, Optim, Recipe, Sample};
 use crate::nets::{WIDTHS, dcgan, mobile_resnet, patch, pixel, residual};
 
 /// More than any memory holds with a network's activations; a batch of bytes of this size still fits.
@@ -57,7 +59,8 @@ impl Recipe {
         rules.weight("loss.identity", loss.identity, 0.0);
         let cycles = loss.cycle == 0.0 || has_cycles;
         let expected = "0, since no two generators are opposite";
-        rules.given(&ENDS).range(cycles, "loss.cycle", &loss.cycle, expected, &0);
+        let also: &[(&str, &dyn Display)] = if loss.identity == 0.0 { &[] } else { &[("loss.identity", &0)] };
+        rules.given(&ENDS).ranges(cycles, "loss.cycle", &loss.cycle, expected, &0, also);
         let identity = loss.identity == 0.0 || loss.cycle != 0.0;
         let expected = "0 where `loss.cycle` is 0, of which it is a fraction";
         rules.given(&["loss.cycle"]).range(identity, "loss.identity", &loss.identity, expected, &0);
@@ -145,7 +148,9 @@ impl Recipe {
             if let Some((twin, _)) = self.generators.iter().take(index).find(is_twin) {
                 let state = format!("from `{}` to `{}` as `{twin}` is", arrow.from.name(), arrow.to.name());
                 let expected = "one generator a way, as `--to` tells them apart by what they write";
-                rules.given(&ENDS).state(false, &field, &state, expected);
+                let hint =
+                    format!("take one of them out; what is to differ in `{twin}` is written under that name");
+                rules.given(&ENDS).refuse(&field, &state, expected, hint);
             }
             let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             rules.check(plain, &field, name, "a name of letters, digits and `_`");
@@ -189,7 +194,8 @@ impl Recipe {
         let (paired, weight) = (self.data.paired, self.loss.paired);
         let both = self.spaces().len() == 2;
         let expected = "`false`: there is one space of images only";
-        rules.given(&ENDS).range(!paired || both, "data.paired", &paired, expected, &false);
+        let also: &[(&str, &dyn Display)] = if weight == 0.0 { &[] } else { &[("loss.paired", &0)] };
+        rules.given(&ENDS).ranges(!paired || both, "data.paired", &paired, expected, &false, also);
         rules.weight("loss.paired", weight, 0.0);
         let (fits, expected) = (weight == 0.0 || paired, "0 where `data.paired` is not `true`");
         rules.given(&["data.paired"]).range(fits, "loss.paired", &weight, expected, &0);
@@ -251,7 +257,7 @@ impl Recipe {
         let expected = "16, 32, 64, 128 or 256, which `dcgan` and `residual` take";
         let below = 1 << data.size.max(1).ilog2();
         let works = below.clamp(*dcgan::SIZES.start(), *dcgan::SIZES.end());
-        rules.range(!whole || power, "data.size", &data.size, expected, &works);
+        check_size(&mut rules, !whole || power, data, expected, works);
         let stride = self.generators.values().map(|arrow| arrow.net.stride()).max().unwrap_or(1);
         let least = self.generators.values().map(|arrow| arrow.net.least_size()).max().unwrap_or(1);
         let fits = data.size.is_multiple_of(stride) && data.size >= least && data.size <= LARGEST;
@@ -260,12 +266,12 @@ impl Recipe {
         let low = least.max(judged).next_multiple_of(stride);
         let high = data.load_size.min(LARGEST) / stride * stride;
         let works = data.size.min(LARGEST).next_multiple_of(stride).min(high).max(low);
-        rules.range(fits, "data.size", &data.size, &expected, &works);
+        check_size(&mut rules, fits, data, &expected, works);
         for (space, discriminator) in &self.discriminators {
             let least = discriminator.net.least_size();
             let expected =
                 format!("at least {least}, below which the discriminator of `{}` sees nothing", space.name());
-            rules.range(data.size >= least, "data.size", &data.size, &expected, &works);
+            check_size(&mut rules, data.size >= least, data, &expected, works);
         }
     }
 
@@ -273,7 +279,7 @@ impl Recipe {
     fn validate_data(&self, rules: &mut Rules) {
         let data = &self.data;
         let fits = (1..=LARGEST).contains(&data.size);
-        rules.range(fits, "data.size", &data.size, &format!("1 to {LARGEST}"), &256);
+        check_size(&mut rules.given(&[]), fits, data, &format!("1 to {LARGEST}"), 256);
         let fits = (1..=LARGEST_LOADED).contains(&data.load_size);
         let (expected, works) =
             (format!("`data.size` to {LARGEST_LOADED}"), data.size.clamp(1, LARGEST_LOADED));
@@ -284,6 +290,13 @@ impl Recipe {
         let expected = format!("from `data.size` ({}) to {LARGEST_LOADED}", data.size);
         rules.given(&["data.size"]).range(load, "data.load_size", &data.load_size, &expected, &data.size);
     }
+}
+
+/// A rule on the size of crops, with one that works, which images must not be smaller than.
+fn check_size(rules: &mut Given<'_>, ok: bool, data: &Data, expected: &str, works: u32) {
+    let also: &[(&str, &dyn Display)] =
+        if data.load_size >= works { &[] } else { &[("data.load_size", &works)] };
+    rules.ranges(ok, "data.size", &data.size, expected, &works, also);
 }
 
 /// The lists of uneven widths. They reach as far as four times [`WIDTHS`], as the even ones do.

@@ -24,8 +24,49 @@ fn a_value_out_of_its_range_is_told_one_in_it() {
             let text = refused(recipe, set);
             let works = text.rsplit("\nhint: as in `--set ").next().and_then(|hint| hint.strip_suffix('`'));
             let works = works.unwrap_or_else(|| panic!("{text}"));
-            assert!(resolve(recipe, &[works.to_string()]).is_ok(), "{text}");
+            let works: Vec<String> = works.split(" --set ").map(String::from).collect();
+            assert!(resolve(recipe, &works).is_ok(), "{text}");
         }
+    }
+}
+
+/// One value alone would only break the next rule.
+#[test]
+fn values_that_have_to_change_together_are_told_together() {
+    let unet = "generators.x_to_y.net.kind=unet";
+    let text = refused("demo", unet);
+    assert!(text.ends_with("over it, as in `--set data.size=256 --set data.load_size=256`"), "{text}");
+    let sets = [unet, "data.size=256", "data.load_size=256"].map(String::from);
+    assert!(resolve("demo", &sets).is_ok());
+    let folder = tempfile::tempdir().unwrap();
+    let mine = folder.path().join("mine.yaml").display().to_string();
+    for (text, hint) in [
+        (
+            "extends: cyclegan\ngenerators: { y_to_x: null }\ndiscriminators: { x: null }\n",
+            "write `loss: { cycle: 0, identity: 0 }` in ",
+        ),
+        (
+            "extends: pix2pix-tiny\ngenerators: { x_to_y: null, z_to_y: { from: z, to: y, net: { kind: dcgan } } }\n\
+             discriminators: { y: { net: { kind: patch }, sees_source: false } }\n",
+            "write `data: { paired: false }` and `loss: { paired: 0 }` in ",
+        ),
+        (
+            "extends: demo\ngenerators: { x_to_y: { net: { kind: unet } } }\ndata: { size: 60, load_size: 70 }\n",
+            "as in `data: { size: 256, load_size: 256 }`",
+        ),
+    ] {
+        std::fs::write(&mine, text).unwrap();
+        let told = resolve(&mine, &[]).unwrap_err().to_string();
+        let found = told.lines().find_map(|line| line.strip_prefix("hint: ")).unwrap();
+        assert!(found.starts_with(hint), "{told}");
+        let sections = hint.split('`').skip(1).step_by(2).map(|section| {
+            let (name, fields) = section.split_once(": { ").unwrap();
+            fields
+                .trim_end_matches(" }")
+                .split(", ")
+                .map(move |field| format!("{name}.{}", field.replace(": ", "=")))
+        });
+        assert!(resolve(&mine, &sections.flatten().collect::<Vec<_>>()).is_ok(), "{told}");
     }
 }
 
