@@ -98,7 +98,7 @@ pub enum ModelError {
     #[error(transparent)]
     Checkpoint(#[from] IsCheckpoint),
     /// Unreadable.
-    #[error("{0}\nhint: name the `{FILE_NAME}` of a run; if it is one, copy it again")]
+    #[error("{0}{hint}", hint = store_hint(.0))]
     Store(#[from] StoreError),
     /// A safetensors file of somebody else.
     #[error(
@@ -188,6 +188,14 @@ pub enum ModelError {
         /// `; did you mean …?`, or empty.
         closest: String,
     },
+}
+
+/// What to do about a file that cannot be read; of one that cannot be written its error says that.
+const fn store_hint(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Io { .. } => "",
+        _ => "\nhint: name the `model.safetensors` of a run; if it is one, copy it again",
+    }
 }
 
 /// What is wrong with a recipe, without what could be changed in one that is not inside a model.

@@ -243,13 +243,15 @@ fn unknown(name: &str) -> RecipeError {
     if name.contains(['/', '\\']) || is_yaml(path) {
         return missing(path);
     }
-    let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
     let file = named(path);
-    let closest = if file.is_file() {
-        format!("; did you mean `{}`?", file.display())
-    } else {
-        did_you_mean(name, &names)
-    };
+    if file.is_file() {
+        return RecipeError::Missing {
+            path: path.into(),
+            hint: format!("did you mean `{}`?", file.display()),
+        };
+    }
+    let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+    let closest = did_you_mean(name, &names);
     RecipeError::Unknown { name: name.into(), known: quoted(names, ", "), closest }
 }
 

@@ -58,7 +58,7 @@ pub enum RecipeError {
         path: PathBuf,
     },
     /// A model file that cannot be read.
-    #[error("{0}\nhint: name a model file, a run or a recipe; if it is a model, copy it again")]
+    #[error("{0}{hint}", hint = model_hint(.0))]
     Model(#[from] StoreError),
     /// A file of tensors alone.
     #[error(
@@ -104,6 +104,14 @@ pub enum RecipeError {
         /// What the writer says.
         source: serde_yaml::Error,
     },
+}
+
+/// What to do about a model file; of one that cannot be read its error says that.
+const fn model_hint(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Io { .. } => "",
+        _ => "\nhint: name a model file, a run or a recipe; if it is a model, copy it again",
+    }
 }
 
 /// A complete recipe, and what it was made of.

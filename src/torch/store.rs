@@ -19,7 +19,7 @@ const LONGEST_HEADER: u64 = 100_000_000;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file system's.
-    #[error("cannot {action} `{path}`: {source}; check the permissions and the space left there")]
+    #[error("cannot {action} `{path}`: {source}\nhint: check the permissions and the space left there")]
     Io {
         /// What was tried.
         action: &'static str,

@@ -221,8 +221,12 @@ fn validate_tells_every_mistake_of_every_file() {
 
 #[test]
 fn a_file_that_is_not_there_is_told_shortly() {
-    let folder = folder_of(&[("recipes/mine.yaml", BASE)]);
+    let folder = folder_of(&[("recipes/mine.yaml", BASE), ("small.yaml", BASE)]);
+    let link = "github.com/someone/recipes/raw/main/r.yaml";
+    let whole = format!("a link begins with its scheme: `https://{link}`");
     for (name, hint) in [
+        ("small", "did you mean `small.yaml`?"),
+        (link, &whole),
         ("recipes/mien.yaml", "did you mean `recipes/mine.yaml`?"),
         ("other.yaml", "`translate recipe new other.yaml` writes one to begin with"),
         ("recipes/zebra.yaml", "`translate recipe new recipes/zebra.yaml` writes one to begin with"),

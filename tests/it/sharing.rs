@@ -113,6 +113,33 @@ fn a_model_file_alone_applies_and_keeps_what_its_owner_wrote() {
     assert_eq!((&card["licence"], &card["training"]["images"]), (&"CC0-1.0".into(), &16.into()));
 }
 
+/// A model that lies elsewhere or was shared with others stays where it is and as it was.
+#[cfg(unix)]
+#[test]
+fn a_note_goes_through_a_link_and_not_into_what_is_read_only() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let [file, link] = ["file", "link"].map(|name| root.join(format!("{name}.safetensors")));
+    crate::model::write_model(&file);
+    symlink("file.safetensors", &link).unwrap();
+    translate(root, &["model", "show", "link.safetensors", "--set-note", "mine", "--set-licence", "CC0-1.0"]);
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    let card = || {
+        let shown = translate(root, &["model", "show", "file.safetensors", "--json"]);
+        let card: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        (card["note"].clone(), card["licence"].clone())
+    };
+    assert_eq!(card(), ("mine".into(), "CC0-1.0".into()));
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o444)).unwrap();
+    for (name, option) in [("file", "--set-note"), ("link", "--set-licence")] {
+        let model = format!("@{name}.safetensors");
+        let told = format!("cannot write `{name}.safetensors`: it is read-only\nhint: check the permissions");
+        refused(root, &["model", "show", &model, option, "another"], &[&told]);
+    }
+    assert_eq!(card(), ("mine".into(), "CC0-1.0".into()));
+}
+
 /// A model file of which one text of the metadata is `change`d and nothing else.
 fn with(from: &Path, to: &Path, key: &str, change: impl Fn(&str) -> String) {
     let bytes = std::fs::read(from).unwrap();
