@@ -71,7 +71,7 @@ pub fn write_checked<T, E: From<io::Error>>(
 /// # Errors
 /// They cannot.
 pub fn try_writing(folder: &Path) -> io::Result<()> {
-    hidden_file(folder)?.write_all(b"x")
+    hidden_file(folder)?.write_all(b"x").map_err(without_name)
 }
 
 /// The folder that a file lies in: `.` for a bare name.
@@ -100,8 +100,17 @@ pub fn is_leftover(name: &OsStr) -> bool {
 
 fn filled(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     let mut file = hidden_file(folder_of(path))?;
-    file.write_all(bytes)?;
+    file.write_all(bytes).map_err(without_name)?;
     Ok(file)
+}
+
+/// The same error without the name of the hidden file, of which nobody has heard.
+fn without_name(error: io::Error) -> io::Error {
+    let text = error.to_string();
+    match text.split_once(" at path \"") {
+        Some((reason, _)) => io::Error::new(error.kind(), reason),
+        None => error,
+    }
 }
 
 fn hidden_file(folder: &Path) -> io::Result<NamedTempFile> {
@@ -110,7 +119,7 @@ fn hidden_file(folder: &Path) -> io::Result<NamedTempFile> {
     // Temporary files are private by default; the result shall have the permissions of any new file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
+    builder.tempfile_in(folder).map_err(without_name)
 }
 
 fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
@@ -161,9 +170,11 @@ mod tests {
         fs::write(folder.path().join("b/keep"), "").unwrap();
         for write in [write, write_durably] {
             write(&folder.path().join("b"), b"new").unwrap_err();
-            write(&folder.path().join("no/where"), b"new").unwrap_err();
+            let error = write(&folder.path().join("no/where"), b"new").unwrap_err();
+            assert_eq!(error.to_string(), "No such file or directory (os error 2)");
         }
-        try_writing(&folder.path().join("no")).unwrap_err();
+        let error = try_writing(&folder.path().join("no")).unwrap_err();
+        assert!(error.kind() == io::ErrorKind::NotFound && !error.to_string().contains(PREFIX), "{error}");
         assert_eq!(names(folder.path()), ["b"]);
     }
 

@@ -15,6 +15,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What a link to a pinned recipe ends with, before the hash in hexadecimal digits.
 const PIN: &str = "#sha256=";
 
+/// What to do about a page, which shows a recipe at best.
+const RAW: &str =
+    "link to the YAML file itself, not to a page that shows it: on GitHub, to what `Raw` leads to";
+
 /// Why there is no recipe behind a link.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
@@ -35,9 +39,22 @@ pub enum LinkError {
         /// What went wrong.
         reason: String,
     },
+    /// A server that is not known to be the one that the link names.
+    #[error(
+        "cannot fetch it: the server's certificate is refused: {reason}\nhint: look at the address and at this machine's \
+         clock; a certificate authority of your own network has to be among the system's, or in the file that \
+         `SSL_CERT_FILE` names"
+    )]
+    Untrusted {
+        /// What is wrong with the certificate.
+        reason: String,
+    },
     /// More than a recipe.
-    #[error("it is larger than {} KiB, which no recipe is\nhint: link to the YAML file itself, not to a page that shows it", MOST >> 10)]
+    #[error("it is larger than {} KiB, which no recipe is\nhint: {RAW}", MOST >> 10)]
     TooLarge,
+    /// HTML.
+    #[error("it is a web page, not a recipe\nhint: {RAW}")]
+    Page,
     /// No text.
     #[error("it is no text (UTF-8)\nhint: link to the YAML file itself")]
     NoText,
@@ -101,6 +118,9 @@ pub fn fetch(link: &str, cache: Option<&Path>) -> Result<Fetched, LinkError> {
         return Err(LinkError::Changed { found, pinned: pinned.clone() });
     }
     let text = String::from_utf8(bytes).map_err(|_| LinkError::NoText)?;
+    if is_page(&text) {
+        return Err(LinkError::Page);
+    }
     if let Some(path) = kept(&found) {
         // It can be fetched again, so a full disk is no reason to stop.
         let _ = std::fs::create_dir_all(atomic::folder_of(&path))
@@ -115,6 +135,12 @@ pub fn cache() -> Option<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let root = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")));
     root.map(|root| root.join("translate").join("recipes"))
+}
+
+/// Whether a text begins as HTML or XML does, and no recipe: `<<` is YAML's.
+fn is_page(text: &str) -> bool {
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    text.starts_with('<') && !text.starts_with("<<")
 }
 
 fn hash(bytes: &[u8]) -> String {
@@ -147,7 +173,13 @@ fn download(address: &str) -> Result<Vec<u8>, LinkError> {
         ureq::Error::RequireHttpsOnly(to) => {
             LinkError::Fetch { reason: format!("it leads on to what is no https link, `{to}`") }
         }
-        error => LinkError::Fetch { reason: error.to_string() },
+        error => {
+            let reason = error.to_string();
+            match reason.split_once("invalid peer certificate: ") {
+                Some((_, reason)) => LinkError::Untrusted { reason: reason.into() },
+                None => LinkError::Fetch { reason },
+            }
+        }
     };
     let mut response = agent.get(address).call().map_err(failed)?;
     response.body_mut().with_config().limit(MOST).read_to_vec().map_err(failed)

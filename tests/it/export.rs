@@ -306,7 +306,7 @@ fn arguments_that_make_no_file_are_refused() {
     refused(
         root,
         &["model", "export", "@a.pt", "--format", "torchscript", "-o", "@b.pt"],
-        &["is no safetensors"],
+        &["is a PyTorch file by its name"],
     );
 }
 

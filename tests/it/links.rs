@@ -128,7 +128,14 @@ fn what_is_no_recipe_is_refused() {
     let link = place.answers("/latin", b"about: caf\xe9".as_slice());
     refused(root, &link, &["no text (UTF-8)"]);
     let link = place.answers("/page", "<!DOCTYPE html>\n<html><body>A recipe</body></html>");
-    refused(root, &link, &["a recipe is a section of fields", &format!("--> {link}:1:1")]);
+    refused(root, &link, &["it is a web page, not a recipe", "hint: link to the YAML file itself", "`Raw`"]);
+    let mine = root.join("mine.yaml");
+    std::fs::write(&mine, format!("extends: {link}\n")).unwrap();
+    refused(
+        root,
+        "mine.yaml",
+        &["it is a web page, not a recipe\n --> mine.yaml:1:10", "\nhint: link to the YAML"],
+    );
     refused(root, &place.server.link("/none"), &["the server answers 404"]);
 }
 
@@ -153,7 +160,8 @@ fn a_server_that_nobody_vouches_for_is_refused() {
     let link = place.answers("/r.yaml", RECIPE);
     // Another one's certificate.
     drop(Server::start(&place.root().join("authority.pem")));
-    refused(place.root(), &link, &["cannot fetch it: ", "certificate"]);
+    let text = refused(place.root(), &link, &["cannot fetch it: the server's certificate is refused: "]);
+    assert!(text.contains("\nhint: look at the address") && text.contains("`SSL_CERT_FILE`"), "{text}");
     assert_eq!(place.server.asked(), 0);
 }
 

@@ -92,6 +92,16 @@ impl From<io::Error> for ExportError {
 }
 
 impl ExportError {
+    /// The same of `output`, where its runtime speaks of the `hidden` name that it has until it is complete.
+    pub(super) fn without(mut self, hidden: &Path, output: &Path) -> Self {
+        if let Self::Unreadable { reason, .. } = &mut self {
+            let file_name = |path: &Path| path.file_name().unwrap_or_default().display().to_string();
+            let renamed = reason.replace(&hidden.display().to_string(), &output.display().to_string());
+            *reason = renamed.replace(&file_name(hidden), &file_name(output));
+        }
+        self
+    }
+
     /// The error of writing `output`, which has a hidden name until it is complete.
     pub(super) fn at(mut self, output: &Path) -> Self {
         if let Self::Write { path, .. } | Self::Unreadable { path, .. } | Self::Differs { path, .. } =

@@ -82,9 +82,44 @@ pub fn export(
         Format::Safetensors => state_dict::safetensors(subject, output)?,
         Format::Pth => state_dict::pth(subject)?,
     };
+    write(subject, format, &bytes, output, check)
+}
+
+/// Writes the bytes of an export, once they are checked.
+fn write(
+    subject: &Subject<'_>,
+    format: Format,
+    bytes: &[u8],
+    output: &Path,
+    check: Check,
+) -> Result<Checked, ExportError> {
     let compare = |file: &Path| match check {
         Check::Never => Ok(Checked::Not("as asked".into())),
-        Check::IfPossible | Check::Always => check::check(subject, format, file, check == Check::Always),
+        Check::IfPossible | Check::Always => check::check(subject, format, file, check == Check::Always)
+            .map_err(|error| error.without(file, output)),
     };
-    atomic::write_checked(output, &bytes, compare).map_err(|error| error.at(output))
+    atomic::write_checked(output, bytes, compare).map_err(|error| error.at(output))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_its_check_is_told_by_the_name_that_was_asked_for() {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/portraits.safetensors");
+        let model = crate::model::open(&shipped, tch::Device::Cpu).unwrap();
+        let subject = model.subject(None).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for format in [Format::TorchScript, Format::Onnx, Format::Safetensors, Format::Pth] {
+            let output = folder.path().join("mine").with_extension(format.extensions()[0]);
+            for damaged in [&b"PK\x03\x04"[..], b"", b"\x08\0\0\0\0\0\0\0{}      "] {
+                let error = write(&subject, format, damaged, &output, Check::Always).unwrap_err().to_string();
+                assert!(error.contains(&format!("`{}` was not written", output.display())), "{error}");
+                assert!(!error.contains(".translate-") && !error.contains(".part"), "{error}");
+                assert!(error.contains("\nhint: "), "{error}");
+            }
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 }
