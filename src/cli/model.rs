@@ -148,6 +148,7 @@ fn run_import(args: &ImportArgs) -> Result<u8, Failure> {
     let (forward, inverse) = (args.checkpoint.as_path(), args.inverse.as_deref());
     let imported = import(&Request { forward, inverse, from: &args.from, to: &args.to })?;
     let Imported { graph, recipe, about } = &imported;
+    let before = Notes::at(&args.output);
     save(&args.output, graph, recipe, about)?;
     for (name, arrow) in &recipe.generators {
         let parameters = graph.generators[name].net.parameter_count();
@@ -156,8 +157,26 @@ fn run_import(args: &ImportArgs) -> Result<u8, Failure> {
     }
     let output = args.output.display();
     print(format!("imported into `{output}`"));
+    if let Some(warning) = dropped(&before, &output.to_string()) {
+        tell(format_args!("warning: {warning}"));
+    }
     tell(format_args!("next: translate apply {output} FOLDER -o OUT"));
     Ok(0)
+}
+
+/// What to say of the licence and the note of a model that another one has taken the place of: they need not fit that.
+fn dropped(before: &Notes, output: &str) -> Option<String> {
+    let notes = [("licence", &before.licence), ("note", &before.note)];
+    let notes = notes.into_iter().filter_map(|(what, text)| Some((what, plain(text.as_ref()?))));
+    let (told, options): (Vec<_>, Vec<_>) =
+        notes.map(|(what, text)| (format!("{what} `{text}`"), format!("--set-{what} \"…\""))).unzip();
+    let (told, options) = (told.join(" and "), options.join(" "));
+    (!told.is_empty()).then(|| {
+        format!(
+            "the model before had the {told}, which may not fit this one and is left out\nhint: where it fits, \
+             `translate model show {output} {options}`"
+        )
+    })
 }
 
 fn run_export(args: &ExportArgs) -> Result<u8, Failure> {

@@ -140,6 +140,34 @@ fn a_note_goes_through_a_link_and_not_into_what_is_read_only() {
     assert_eq!(card(), ("mine".into(), "CC0-1.0".into()));
 }
 
+/// What fits one model need not fit the next, but must not go without a word.
+#[test]
+fn an_import_over_a_model_tells_which_notes_are_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let net = serde_json::json!({ "kind": "resnet", "width": 4, "blocks": 1 });
+    crate::generators::write(&crate::generators::translator(&net), &root.join("a.safetensors"));
+    translate(root, &["model", "export", "a.safetensors", "--format", "pth", "-o", "G.pth"]);
+    let import = || {
+        let args = ["model", "import", "G.pth", "--from", "photo", "--to", "anime", "-o", "m.safetensors"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_translate"));
+        let output = command.current_dir(root).args(args).arg("--overwrite").output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{told}");
+        told
+    };
+    assert!(!import().contains("warning"));
+    translate(root, &["model", "show", "m.safetensors", "--set-licence", "CC0-1.0", "--set-note", "for all"]);
+    let told = import();
+    let gone =
+        "warning: the model before had the licence `CC0-1.0` and note `for all`, which may not fit this one";
+    assert!(told.contains(gone), "{told}");
+    let hint =
+        "\nhint: where it fits, `translate model show m.safetensors --set-licence \"…\" --set-note \"…\"`";
+    assert!(told.contains(hint), "{told}");
+    assert!(!import().contains("warning"));
+}
+
 /// A model file of which one text of the metadata is `change`d and nothing else.
 fn with(from: &Path, to: &Path, key: &str, change: impl Fn(&str) -> String) {
     let bytes = std::fs::read(from).unwrap();
