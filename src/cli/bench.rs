@@ -90,7 +90,7 @@ struct ApplyArgs {
 
 #[derive(Debug, Parser)]
 struct Common {
-    /// A shipped recipe (`translate recipe list`) or a YAML file
+    /// A recipe, as `translate train -r` takes it
     #[arg(short, long, default_value = "demo")]
     recipe: String,
     /// Lay a value over a field of the recipe (may be repeated)

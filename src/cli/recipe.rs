@@ -14,7 +14,7 @@ use crate::recipe::{
     Origin, PRESETS, RecipeError, Resolved, SCHEMA_FILE, Upgraded, diff, for_editors, is_yaml, origins,
     read_file, resolve, resolve_fully, starter, to_yaml, upgrade,
 };
-use crate::words::plain;
+use crate::words::{plain, printable};
 
 /// List, show, check and compare recipes
 #[derive(Debug, Parser)]
@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         Command::List => list(),
         Command::Show { recipe, sets, origin: true, .. } => show_origins(recipe, sets),
         Command::Show { recipe, sets, resolved, .. } if *resolved || !sets.is_empty() => {
-            print(to_yaml(&told(recipe, sets)?.recipe)?.trim_end());
+            print(printable(to_yaml(&told(recipe, sets)?.recipe)?.trim_end()));
             Ok(0)
         }
         Command::Show { recipe, .. } => {
@@ -98,7 +98,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         Command::Validate { recipes } => Ok(validate(recipes)),
         Command::Diff { a, b } => {
             for difference in diff(&told(a, &[])?.recipe, &told(b, &[])?.recipe)? {
-                print(format!("{}: {} -> {}", difference.field, difference.before, difference.after));
+                print(plain(&format!("{}: {} -> {}", difference.field, difference.before, difference.after)));
             }
             Ok(0)
         }
@@ -143,7 +143,7 @@ fn show_origins(recipe: &str, sets: &[String]) -> Result<u8, Failure> {
     let width = |of: fn(&crate::recipe::Valued) -> usize| values.iter().map(of).max().unwrap_or(0);
     let (field, value) = (width(|it| it.field.chars().count()), width(|it| it.value.chars().count()).min(40));
     for it in &values {
-        print(format!("{:<field$}  {:<value$}  {}", it.field, it.value, it.origin));
+        print(plain(&format!("{:<field$}  {:<value$}  {}", it.field, it.value, it.origin)));
     }
     Ok(0)
 }

@@ -17,7 +17,7 @@ use super::tree::{Kind, Node, Place, Source, lay};
 use super::version::not_later;
 use super::wording::{did_you_mean, likely};
 use crate::atomic::folder_of;
-use crate::words::quoted;
+use crate::words::{printable, quoted};
 
 /// Recipes that extend one another, at most.
 const LONGEST: usize = 8;
@@ -151,9 +151,12 @@ impl Origin {
         Some(format!("{at}what is behind a link can change\nhint: {hint}"))
     }
 
-    /// As written.
+    /// As written; of what is not a file of the reader's own without what a terminal would obey.
     pub fn into_text(self) -> String {
-        self.text
+        match self.home {
+            Home::Folder(_) => self.text,
+            Home::Sealed | Home::Alone => printable(&self.text.replace("\r\n", "\n")),
+        }
     }
 
     /// The recipe that `extends: parent` in this one names.

@@ -254,6 +254,15 @@ fn what_a_stranger_wrote_into_a_model_is_shown_and_not_obeyed() {
     let json = translate(root, &["model", "show", "m.safetensors", "--json"]);
     assert!(!json.contains(is_obeyed), "{json:?}");
     assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["note"], odd);
+    let about = "about: \"a\\u202e\\n\\e[2Jb\" # \u{1b}[2J\u{202e}\n#";
+    with(&file("b"), &file("r"), "recipe", |text| text.replace("about: ", about));
+    for more in [&[][..], &["--resolved"], &["--origin"]] {
+        let shown = translate(root, &[&["recipe", "show", "r.safetensors"], more].concat());
+        assert!(!shown.contains(is_obeyed) && shown.contains("[2Jb"), "{shown:?}");
+    }
+    let differs = translate(root, &["recipe", "diff", "r.safetensors", "plain.safetensors"]);
+    assert!(differs.starts_with("about: ") && differs.lines().count() == 1, "{differs}");
+    assert!(!differs.contains(is_obeyed), "{differs:?}");
     let apply = ["apply", "@m.safetensors", "@", "-o", "@out", "--to", "animes"];
     let text = refused(root, &apply, &["makes no `animes`; it translates to ", "[2Jx A  licence", "`anime`"]);
     assert!(!text.contains(is_obeyed), "{text:?}");
