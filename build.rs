@@ -8,7 +8,7 @@ const KERNELS: &str = "src/torch/kernels.cpp";
 fn main() {
     let sources = ["shim", "program", "group", "measure", "recompute", "recording", "stream", "strided"]
         .map(|name| format!("src/torch/{name}.cpp"));
-    let others = [KERNELS, "src/torch/guarded.h", "src/torch/include"];
+    let others = [KERNELS, "src/torch/guarded.h", "src/torch/cuda_half.h", "src/torch/include"];
     for source in sources.iter().map(String::as_str).chain(others) {
         println!("cargo:rerun-if-changed={source}");
     }

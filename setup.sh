@@ -20,7 +20,7 @@ link_libtorch() {
 
 torch=2.11.0
 packages="torch==$torch numpy>=2 scikit-image>=0.24 pillow>=11"
-test_packages="onnx==1.20.1 onnxruntime==1.26.0 nvidia-cuda-crt==13.0.88"
+test_packages="onnx==1.20.1 onnxruntime==1.26.0 nvidia-cuda-crt==13.0.88 nvidia-cuda-cccl==13.0.85"
 
 if [ -n "${LIBTORCH:-}" ]; then
     [ -e "$LIBTORCH/lib/libtorch.so" ] || {

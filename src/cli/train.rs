@@ -97,7 +97,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
         Some(launch) => device::of_rank(&args.device, launch.local_rank)?,
         None => device::parse(&args.device)?,
     };
-    let ranks = launch.map_or(Ok(Ranks::ALONE), |launch| Ranks::join(&launch.meeting))?;
+    let ranks = launch.map_or(Ok(Ranks::ALONE), |launch| Ranks::join(&launch.meeting, device))?;
     let is_first = ranks.is_first();
     let seed = args.seed.map(|seed| format!("train.seed={seed}"));
     let request = Request {

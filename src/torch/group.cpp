@@ -1,9 +1,10 @@
-// Processes that train together: libtorch's own `c10d`. They meet at a store (TCP), and exchange tensors by Gloo. Tensors
-// cross as tch's own `at::Tensor *`; an error comes back as a malloc'ed message that Rust frees with `translate_free`, and
+// Processes that train together: libtorch's own `c10d`. They meet at a store (TCP), and exchange tensors by Gloo, and those
+// of a GPU by NCCL. Tensors cross as tch's own `at::Tensor *`; an error comes back as a malloc'ed message that Rust frees with `translate_free`, and
 // no exception crosses the boundary.
 
 #define USE_C10D_GLOO
 
+#include "cuda_half.h"
 #include "guarded.h"
 
 #include <ATen/core/Tensor.h>
@@ -15,6 +16,7 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include <chrono>
+#include <cstdlib>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -28,10 +30,45 @@ using Sink = void (*)(void *context, const char *bytes, size_t count);
 // cost does not count.
 constexpr int64_t BUCKET = 32 << 20;
 
+using Store = c10::intrusive_ptr<c10d::Store>;
+using Backend = c10::intrusive_ptr<c10d::Backend>;
+
 struct Group {
-    c10::intrusive_ptr<c10d::Store> store;
-    c10::intrusive_ptr<c10d::Backend> backend;
+    Store store;
+    Backend gloo;
+    // None where all tensors are on the CPU.
+    Backend nccl;
+
+    const Backend &of(const at::Tensor &tensor) const { return nccl.defined() && tensor.is_cuda() ? nccl : gloo; }
 };
+
+// An object of libtorch's CUDA half, in memory that is larger than one; `construct` is told where.
+template <typename Base, typename Construct> c10::intrusive_ptr<Base> constructed(Construct construct) {
+    constexpr size_t ENOUGH = 16384;
+    void *memory = ::operator new(ENOUGH);
+    try {
+        construct(memory);
+    } catch (...) {
+        ::operator delete(memory);
+        throw;
+    }
+    return c10::intrusive_ptr<Base>::unsafe_steal_from_new(static_cast<Base *>(memory));
+}
+
+// libtorch's `c10d::ProcessGroupNCCL`. Each exchange is waited for, so that a rank that is gone is an error here, instead of a
+// GPU that waits for ever.
+Backend nccl(const Store &store, int rank, int ranks, std::chrono::milliseconds timeout) {
+    setenv("TORCH_NCCL_BLOCKING_WAIT", "1", /*overwrite=*/0);
+    using Options = c10d::Backend::Options;
+    const auto options = constructed<Options>([](void *memory) {
+        cuda_function<void(void *, bool)>("_ZN4c10d16ProcessGroupNCCL7OptionsC1Eb")(memory, /*high_priority=*/false);
+    });
+    options->timeout = timeout;
+    return constructed<c10d::Backend>([&](void *memory) {
+        cuda_function<void(void *, Store, int, int, c10::intrusive_ptr<Options>)>(
+            "_ZN4c10d16ProcessGroupNCCLC1EN3c1013intrusive_ptrINS_5StoreENS1_6detail34intrusive_target_default_null_typeIS3_EEEEiiNS2_INS0_7OptionsENS5_IS8_EEEE")(memory, store, rank, ranks, options);
+    });
+}
 
 // Tensors of one kind laid end to end, on their way.
 struct Bucket {
@@ -53,7 +90,7 @@ Bucket sent(const Group &group, std::vector<at::Tensor> tensors) {
     for (const at::Tensor &tensor : tensors) rows.push_back(tensor.reshape(-1));
     Bucket bucket{std::move(tensors), at::cat(rows), nullptr};
     std::vector<at::Tensor> flat{bucket.flat};
-    bucket.work = begun([&] { return group.backend->allreduce(flat); });
+    bucket.work = begun([&] { return group.of(bucket.flat)->allreduce(flat); });
     return bucket;
 }
 
@@ -64,9 +101,9 @@ extern "C" {
 void translate_group_free(Group *group) { delete group; }
 
 // Meets the other ranks at the store on `host` and `port`, which this process serves where `serves`. `name` keeps what this
-// group writes there apart from what others do.
+// group writes there apart from what others do. Tensors on a GPU are exchanged where `cuda`.
 char *translate_group_join(Group **out, const char *host, uint16_t port, bool serves, const char *name, int rank,
-                           int ranks, int64_t timeout_ms) {
+                           int ranks, int64_t timeout_ms, bool cuda) {
     return guarded([&] {
         const std::chrono::milliseconds timeout(timeout_ms);
         c10d::TCPStoreOptions options;
@@ -76,9 +113,14 @@ char *translate_group_join(Group **out, const char *host, uint16_t port, bool se
         options.timeout = timeout;
         auto tcp = c10::make_intrusive<c10d::TCPStore>(host, options);
         auto store = c10::make_intrusive<c10d::PrefixStore>(name, tcp);
-        auto gloo = c10d::ProcessGroupGloo::Options::create_default(timeout);
-        auto backend = c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, ranks, gloo);
-        *out = new Group{store, backend};
+        const auto options_of_gloo = c10d::ProcessGroupGloo::Options::create_default(timeout);
+        const Store of_gloo = c10::make_intrusive<c10d::PrefixStore>("gloo", store);
+        const Store of_nccl = c10::make_intrusive<c10d::PrefixStore>("nccl", store);
+        *out = new Group{
+            store,
+            c10::make_intrusive<c10d::ProcessGroupGloo>(of_gloo, rank, ranks, options_of_gloo),
+            cuda ? nccl(of_nccl, rank, ranks, timeout) : Backend(),
+        };
     });
 }
 
@@ -110,7 +152,7 @@ char *translate_group_mean(at::Tensor **out, Group *group, at::Tensor **tensors,
                 bytes = 0;
             }
         }
-        const double ranks = group->backend->getSize();
+        const double ranks = group->gloo->getSize();
         // All of them first: a failure must not leave some tensors made.
         for (Bucket &bucket : buckets) bucket.work->wait();
         for (Bucket &bucket : buckets) {
@@ -130,7 +172,7 @@ char *translate_group_broadcast(Group *group, at::Tensor **tensors, size_t count
         c10::AutoGradMode no_grad(false);
         for (size_t i = 0; i < count; i++) {
             std::vector<at::Tensor> flat{tensors[i]->contiguous()};
-            begun([&] { return group->backend->broadcast(flat); })->wait();
+            begun([&] { return group->of(flat[0])->broadcast(flat); })->wait();
             tensors[i]->copy_(flat[0]);
         }
     });
@@ -140,14 +182,14 @@ char *translate_group_broadcast(Group *group, at::Tensor **tensors, size_t count
 char *translate_group_gather(at::Tensor **out, Group *group, at::Tensor *tensor) {
     return guarded([&] {
         c10::AutoGradMode no_grad(false);
-        const int ranks = group->backend->getSize();
+        const int ranks = group->gloo->getSize();
         std::vector<int64_t> shape = tensor->sizes().vec();
         shape.insert(shape.begin(), ranks);
         at::Tensor all = at::empty(shape, tensor->options());
         std::vector<std::vector<at::Tensor>> places(1);
         for (int rank = 0; rank < ranks; rank++) places[0].push_back(all.select(0, rank));
         std::vector<at::Tensor> given{tensor->contiguous()};
-        begun([&] { return group->backend->allgather(places, given); })->wait();
+        begun([&] { return group->of(all)->allgather(places, given); })->wait();
         *out = new at::Tensor(all);
     });
 }

@@ -4,7 +4,7 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use tch::{TchError, Tensor};
+use tch::{Device, TchError, Tensor};
 use torch_sys::C_tensor;
 
 use super::shim::{Sink, append, checked, collected, pointers};
@@ -26,6 +26,7 @@ unsafe extern "C" {
         rank: c_int,
         ranks: c_int,
         timeout_ms: i64,
+        cuda: bool,
     ) -> *mut c_char;
     fn translate_group_set(
         group: *mut CGroup,
@@ -92,11 +93,12 @@ impl Drop for Group {
 }
 
 impl Group {
-    /// Waits for all ranks.
+    /// Waits for all ranks. Tensors of the CPU are exchanged by Gloo, and those of a GPU, where `device` is one, by NCCL.
     ///
     /// # Errors
     /// libtorch's: nobody serves the store, or a rank did not come in time.
-    pub fn join(meeting: &Meeting) -> Result<Self, TchError> {
+    pub fn join(meeting: &Meeting, device: Device) -> Result<Self, TchError> {
+        let is_cuda = device.is_cuda();
         let (host, name) = (text(&meeting.host)?, text(&meeting.name)?);
         let mut group = std::ptr::null_mut();
         // SAFETY: both strings live through the call; on success `group` is a new group that is ours.
@@ -110,6 +112,7 @@ impl Group {
                 meeting.rank as c_int,
                 meeting.ranks as c_int,
                 meeting.timeout.as_millis() as i64,
+                is_cuda,
             )
         })?;
         NonNull::new(group).map(Self).ok_or_else(|| TchError::Torch("no group was made".into()))
@@ -200,7 +203,7 @@ mod tests {
                 ranks,
                 timeout: Duration::from_secs(20),
             };
-            work(rank, &Group::join(&meeting).unwrap())
+            work(rank, &Group::join(&meeting, Device::Cpu).unwrap())
         };
         let threads: Vec<_> = (0..ranks).map(|i| thread::spawn(move || rank(i))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()

@@ -2,6 +2,7 @@
 // CUDA graph, on a CPU as the list of libtorch's operators below autograd, each called again with the tensors that it had.
 // An error comes back as a malloc'ed message that Rust frees with `translate_free`, and no exception crosses the boundary.
 
+#include "cuda_half.h"
 #include "guarded.h"
 
 #include <ATen/core/Tensor.h>
@@ -11,8 +12,6 @@
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/library.h>
-
-#include <dlfcn.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -124,15 +123,7 @@ TORCH_LIBRARY_IMPL(_, Fake, library) { library.fallback(torch::CppFunction::make
 
 // --- CUDA --------------------------------------------------------------------------------------------------------------
 
-// The program is not linked to libtorch's CUDA half, so its functions are asked for by their names in the library.
-template <typename Function> Function *cuda_function(const char *name) {
-    void *found = dlsym(RTLD_DEFAULT, name);
-    TORCH_CHECK(found != nullptr, "this libtorch has no CUDA graphs (", name, ")");
-    return reinterpret_cast<Function *>(found);
-}
-
-// libtorch's `at::cuda::CUDAGraph`, in memory that is larger than one. `tests/parity/cuda_graph.cpp` holds the names and the
-// size against libtorch's header.
+// libtorch's `at::cuda::CUDAGraph`, in memory that is larger than one.
 class CudaGraph final : public Recording {
     alignas(64) std::byte memory[1024];
     bool is_recording = false;

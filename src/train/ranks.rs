@@ -1,7 +1,7 @@
 //! Processes that train together, each on its share of every batch, so that all of them hold the same networks after each
 //! step: those of one process that is shown the whole batch.
 
-use tch::{TchError, Tensor};
+use tch::{Device, TchError, Tensor};
 
 use crate::share::Share;
 use crate::torch::{Group, Meeting};
@@ -30,13 +30,13 @@ impl Ranks {
     /// One process.
     pub const ALONE: Self = Self { share: Share::WHOLE, group: None };
 
-    /// Waits for the others.
+    /// Waits for the others, which train on devices of the same kind.
     ///
     /// # Errors
     /// They did not come in time.
-    pub fn join(meeting: &Meeting) -> Result<Self, RankLost> {
+    pub fn join(meeting: &Meeting, device: Device) -> Result<Self, RankLost> {
         let share = Share { rank: meeting.rank, ranks: meeting.ranks };
-        let group = if meeting.ranks > 1 { Some(Group::join(meeting)?) } else { None };
+        let group = if meeting.ranks > 1 { Some(Group::join(meeting, device)?) } else { None };
         Ok(Self { share, group })
     }
 

@@ -94,7 +94,7 @@ fn trained_together(recipe: &Recipe, values: &[(String, Tensor)], ranks: u32) ->
         let (recipe, values) = (recipe.clone(), copies(values));
         let (host, name, timeout) = ("127.0.0.1".into(), "test".into(), Duration::from_secs(60));
         let meeting = Meeting { host, port, serves: rank == 0, name, rank, ranks, timeout };
-        thread::spawn(move || trained(&recipe, &values, &Ranks::join(&meeting).unwrap()))
+        thread::spawn(move || trained(&recipe, &values, &Ranks::join(&meeting, Device::Cpu).unwrap()))
     };
     let threads: Vec<_> = (0..ranks).map(work).collect();
     threads.into_iter().map(|thread| thread.join().unwrap()).collect()
