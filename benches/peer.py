@@ -7,8 +7,8 @@ weights of their own. The apply side is the loop that people write: open with Pi
     peer.py train -r cyclegan-small --translate target/release/translate
     peer.py apply -r cyclegan --steps 1 --batch 4 --device cuda --modes eager,channels-last+bf16+compile
 
-Modes are joined by `+`: `eager`, `channels-last` (memory order), `bf16` (autocast) and `compile` (`torch.compile`). One that
-does not work here is told of, and the others go on. Needs PyTorch 2.11, Pillow and numpy, and `reference.py` beside this
+Modes are joined by `+`: `eager`, `channels-last` (memory order), `bf16` (autocast), `compile` (`torch.compile`) and
+`cuda-graphs` (the same with `mode="reduce-overhead"`, which records each network as CUDA graphs). One that does not work here is told of, and the others go on. Needs PyTorch 2.11, Pillow and numpy, and `reference.py` beside this
 file or in `tests/parity`.
 """
 
@@ -31,7 +31,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests" / "parity")]
 from reference import CycleGan, PatchDiscriminator, ResnetGenerator, initialise
 
-PARTS = ("eager", "channels-last", "bf16", "compile")
+PARTS = ("eager", "channels-last", "bf16", "compile", "cuda-graphs")
 BATCHES = 4  # different ones, shown in turn
 GENERATOR = {"width", "blocks", "norm", "dropout", "downsample", "upsample", "skip"}
 DISCRIMINATOR = {"width", "layers", "norm"}
@@ -145,6 +145,8 @@ def as_mode(net, parts, device):
         net = net.to(memory_format=torch.channels_last)
     if "bf16" in parts:
         net = InBf16(net, device)
+    if "cuda-graphs" in parts:
+        return torch.compile(net, mode="reduce-overhead")
     return torch.compile(net) if "compile" in parts else net
 
 
@@ -212,6 +214,8 @@ def trainer(recipe, device):
 
         def step():
             nonlocal shown
+            # What the step before has left is not asked for any more, so graphs may write over it.
+            torch.compiler.cudagraph_mark_step_begin()
             x, y = (to_images(data, device, parts) for data in batches[shown % BATCHES])
             shown += 1
             gan.step(x, y, {"x": choice(), "y": choice()})

@@ -8,6 +8,7 @@
 #   TRAIN     what to train: recipes, with `:N` at batch N
 #   APPLY     what to translate with: likewise
 #   MODES     of PyTorch, by commas (`peer.py --help`)
+#   WITH      fields of the recipe by which ours is trained once more each: on a GPU, without what shall make it fast
 #   TURNS     steps of training that are measured
 #   FILES     images that are translated in a turn
 #   RESULTS   the file to write
@@ -22,7 +23,9 @@ device=${DEVICE:-cuda}
 results=${RESULTS:-results-$device-$(date +%F).md}
 turns=${TURNS:-20}
 files=${FILES:-16}
-modes=${MODES:-eager,channels-last,bf16,compile,channels-last+bf16+compile}
+modes=${MODES:-eager,channels-last,bf16,compile,channels-last+bf16+compile,channels-last+bf16+cuda-graphs}
+if [ "$device" = cuda ]; then without="train.cuda_graph=false train.memory_format=contiguous train.precision=fp32"; fi
+with=${WITH-${without-}}
 
 libtorch=$("$python" -c 'import os, torch; print(os.path.join(torch.__path__[0], "lib"))') || {
     echo "error: \`$python\` has no PyTorch" >&2
@@ -57,6 +60,7 @@ measure() {
         set -- $(recipe "$run" "--set train.batch=") --device "$device"
         shown "translate bench train $*" "$translate" bench train "$@" --steps "$turns"
         printf '\n### `peer.py train %s --turns %s`\n\n' "$*" "$turns"
+        for field in $with; do set -- "$@" --with "$field"; done
         "$python" -B peer.py train "$@" --translate "$translate" --turns "$turns" --modes "$modes"
     done
     for run in ${APPLY-cyclegan:1 cyclegan:8}; do
