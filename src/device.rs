@@ -20,6 +20,17 @@ pub enum DeviceError {
         /// What is missing.
         reason: String,
     },
+    /// More processes on a machine than GPUs.
+    #[error(
+        "process {local_rank} of this machine, counted from 0, has no GPU of its own: there are {gpus}\nhint: start {gpus} \
+         processes a machine, or name a device for all with `--device`"
+    )]
+    NoGpuLeft {
+        /// This process among those of its machine, from 0.
+        local_rank: u32,
+        /// The GPUs that it sees.
+        gpus: i64,
+    },
 }
 
 /// Why CUDA cannot be used here, or the number of GPUs.
@@ -56,16 +67,22 @@ pub fn parse(name: &str) -> Result<Device, DeviceError> {
     Ok(Device::Cuda(index))
 }
 
-/// Reads the device of one of a machine's processes that train together: where no GPU is named by its number, each has its
-/// own.
+/// Reads the device of one of a machine's processes that share a work: where no GPU is named by its number, each has its own.
 ///
 /// # Errors
-/// As [`parse`]'s.
+/// As [`parse`]'s, or there are fewer GPUs than processes.
 pub fn of_rank(name: &str, local_rank: u32) -> Result<Device, DeviceError> {
-    match name {
-        "auto" if cuda_devices().is_ok() => parse(&format!("cuda:{local_rank}")),
-        "cuda" => parse(&format!("cuda:{local_rank}")),
-        _ => parse(name),
+    let gpus = if matches!(name, "auto" | "cuda") { cuda_devices().ok() } else { None };
+    gpus.map_or_else(|| parse(name), |gpus| gpu_of_rank(local_rank, gpus).map(Device::Cuda))
+}
+
+/// The number of a process's GPU. Where it sees a single one, its launcher has chosen it, and all its machine's processes see
+/// theirs as number 0.
+fn gpu_of_rank(local_rank: u32, gpus: i64) -> Result<usize, DeviceError> {
+    match i64::from(local_rank) {
+        _ if gpus == 1 => Ok(0),
+        rank if rank < gpus => Ok(local_rank as usize),
+        _ => Err(DeviceError::NoGpuLeft { local_rank, gpus }),
     }
 }
 
@@ -114,5 +131,18 @@ mod tests {
         for wrong in ["gpu", "cuda:", "cuda:-1", "cuda:x"] {
             assert!(matches!(parse(wrong), Err(DeviceError::Unknown(_))), "{wrong}");
         }
+    }
+    #[test]
+    fn each_process_has_a_gpu_of_its_own() {
+        assert_eq!([0, 1, 3].map(|rank| gpu_of_rank(rank, 4).unwrap()), [0, 1, 3]);
+        // As `srun --gpus-per-task=1` shows each its own.
+        assert_eq!([0, 1, 7].map(|rank| gpu_of_rank(rank, 1).unwrap()), [0, 0, 0]);
+        let text = gpu_of_rank(2, 2).unwrap_err().to_string();
+        assert_eq!(
+            text,
+            "process 2 of this machine, counted from 0, has no GPU of its own: there are 2\nhint: start 2 processes a machine, \
+             or name a device for all with `--device`"
+        );
+        assert_eq!(of_rank("cpu", 5).unwrap(), Device::Cpu);
     }
 }
