@@ -134,6 +134,21 @@ impl Shard {
     }
 }
 
+/// What is to be said where several processes were started and none is given a part of the work: by the first of them, so that
+/// it is said once.
+pub fn undivided(variable: &Variables<'_>) -> Option<String> {
+    let (each, option) = match told(None, variable) {
+        Ok(Share { rank: 0, ranks }) if ranks > 1 => {
+            (format!("each of the {ranks} processes"), "`--shard auto`")
+        }
+        Err(ShardError::NoCount) if variable(POD)?.trim() == "0" => {
+            ("each pod of the Job".into(), "`--shard auto/N`, with the Job's `completions` as N,")
+        }
+        _ => return None,
+    };
+    Some(format!("{each} translates all that it is given\nhint: {option} divides it among them"))
+}
+
 fn told(of: Option<u32>, variable: &Variables<'_>) -> Result<Share, ShardError> {
     let ranks = match torchrun(variable)? {
         Some(ranks) => Some((TORCHRUN.ranks, ranks)),

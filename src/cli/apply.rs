@@ -9,7 +9,7 @@ use super::{Failure, at_least_one, print, thread_count};
 use crate::apply::batch::Batch;
 use crate::apply::pipeline::{self, PipelineOptions, Progress};
 use crate::apply::plan::{Plan, PlanOptions};
-use crate::apply::shard::Shard;
+use crate::apply::shard::{Shard, undivided};
 use crate::data::encode::Format;
 use crate::device;
 use crate::model;
@@ -69,7 +69,8 @@ fn parse_format(format: &str) -> Result<Option<Format>, Failure> {
 /// Runs the command.
 pub fn run(args: Args) -> Result<u8, Failure> {
     let format = parse_format(&args.format)?;
-    let part = args.shard.map(|shard| shard.part(&|name| std::env::var(name).ok())).transpose()?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let part = args.shard.map(|shard| shard.part(&variable)).transpose()?;
     let device = match part {
         Some(part) => device::of_rank(&args.device, part.local_rank)?,
         None => device::parse(&args.device)?,
@@ -86,6 +87,9 @@ pub fn run(args: Args) -> Result<u8, Failure> {
     let (count, domain, device) = (plan.items.len(), translator.domain(), device::name(device));
     let of = part.map_or_else(String::new, |_| format!(", shard {}/{}", share.rank, share.ranks));
     tell(format_args!("translating {count} images to {domain} on {device}{of}"));
+    if let Some(undivided) = undivided(&variable).filter(|_| part.is_none()) {
+        tell(format_args!("warning: {undivided}"));
+    }
     for left_out in &plan.warnings {
         tell(format_args!("warning: left out {left_out}"));
     }

@@ -111,6 +111,25 @@ fn a_shard_that_was_broken_off_does_what_is_left_of_it_and_one_too_many_does_not
 }
 
 #[test]
+fn processes_without_a_part_are_warned_once() {
+    let folder = images();
+    let root = folder.path();
+    let variables = |rank: &str| {
+        let set = [("WORLD_SIZE", "2"), ("RANK", rank), ("LOCAL_RANK", rank)];
+        set.map(|(name, value)| (name.to_string(), value.to_string()))
+    };
+    let warning = "warning: each of the 2 processes translates all that it is given\nhint: `--shard auto` divides it among them\n";
+    for (rank, shard, count, warned) in
+        [("0", &[][..], 32, warning), ("1", &[], 32, ""), ("0", &["--shard", "auto"], 16, "")]
+    {
+        let output = format!("{rank}{}", shard.len());
+        let (printed, told) = wait(start(root, &output, shard, &variables(rank)));
+        let (_, rest) = told.split_once('\n').unwrap();
+        assert_eq!((printed, rest), (format!("{count} translated, 0 failed, 0 existed\n"), warned));
+    }
+}
+
+#[test]
 fn what_cannot_be_a_shard_is_said() {
     let folder = images();
     let root = folder.path();

@@ -161,3 +161,29 @@ fn gaps_counts_that_differ_and_scripts_without_srun_are_refused() {
     assert!(error.starts_with("`SLURM_NTASKS` is 4, but `SLURM_STEP_NUM_TASKS` is not set"), "{error}");
     assert!(error.contains("\nhint: `srun translate apply …`"), "{error}");
 }
+
+#[test]
+fn the_first_of_several_processes_without_a_part_says_so() {
+    let said = |variables: &[(&str, &str)]| {
+        let find = |name: &str| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_string())
+        };
+        undivided(&find)
+    };
+    let text =
+        "each of the 8 processes translates all that it is given\nhint: `--shard auto` divides it among them";
+    assert_eq!(said(&with(TORCH, &[("RANK", "0")])).as_deref(), Some(text));
+    assert!(said(&with(STEP, &[("SLURM_PROCID", "0")])).unwrap().starts_with("each of the 4 processes "));
+    assert!(said(&with(ARRAY, &[(ARRAY_TASK, "1")])).unwrap().starts_with("each of the 4 processes "));
+    let text = "each pod of the Job translates all that it is given\nhint: `--shard auto/N`, with the Job's `completions` as N, \
+                divides it among them";
+    assert_eq!(said(&[(POD, "0")]).as_deref(), Some(text));
+    // The others, one that is alone, one that is started before the others are, and variables of something else.
+    let alone = [("RANK", "0"), ("WORLD_SIZE", "1")];
+    for variables in
+        [TORCH, STEP, ARRAY, &[(POD, "1")], &[], &alone, &[("SLURM_NTASKS", "4"), ("SLURM_PROCID", "0")]]
+    {
+        assert_eq!(said(variables), None, "{variables:?}");
+    }
+    assert_eq!(said(&[("RANK", "first")]), None);
+}
