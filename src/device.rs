@@ -2,7 +2,7 @@
 
 use tch::{Cuda, Device};
 
-use crate::torch::{NoCuda, load_cuda};
+use crate::torch::{NoCuda, compute_capability, load_cuda};
 
 /// A `--device` that cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +86,19 @@ fn gpu_of_rank(local_rank: u32, gpus: i64) -> Result<usize, DeviceError> {
     }
 }
 
+/// Whether a device computes in bfloat16 faster than in float32: a GPU that has instructions for it.
+pub fn has_bf16(device: Device) -> bool {
+    match device {
+        Device::Cuda(index) => generation_has_bf16(compute_capability(index)),
+        _ => false,
+    }
+}
+
+/// From Ampere on; older ones, where libtorch takes the numbers apart, are slower by it.
+const fn generation_has_bf16(compute_capability: Option<i32>) -> bool {
+    matches!(compute_capability, Some(8..))
+}
+
 /// Waits until a GPU has done all that it was given; a CPU always has.
 pub fn synchronize(device: Device) {
     if let Device::Cuda(index) = device {
@@ -131,6 +144,11 @@ mod tests {
         for wrong in ["gpu", "cuda:", "cuda:-1", "cuda:x"] {
             assert!(matches!(parse(wrong), Err(DeviceError::Unknown(_))), "{wrong}");
         }
+    }
+    #[test]
+    fn bfloat16_is_for_gpus_from_ampere_on() {
+        assert_eq!([7, 8, 9, 12].map(|major| generation_has_bf16(Some(major))), [false, true, true, true]);
+        assert!(!generation_has_bf16(None) && !has_bf16(Device::Cpu));
     }
     #[test]
     fn each_process_has_a_gpu_of_its_own() {

@@ -20,7 +20,7 @@ use crate::data::portraits::{MAX_SIZE, MIN_SIZE, Person, Style, draw};
 use crate::device;
 use crate::model::{self, About, Model, ModelError, Notes, Training, Translator};
 use crate::nets::Graph;
-use crate::recipe::{Recipe, Space};
+use crate::recipe::{Arithmetic, Recipe, Space};
 use crate::torch::{TorchError, count_products, guard};
 
 /// Different images; the other files repeat them.
@@ -39,6 +39,8 @@ pub struct Options {
     pub repeats: Repeats,
     /// Which images.
     pub seed: u64,
+    /// The numbers that the network was prepared to compute with.
+    pub precision: Arithmetic,
 }
 
 /// A temporary folder of PNG files to translate, and their translations.
@@ -277,7 +279,7 @@ pub fn measure(name: &str, model: &Model, device: Device, options: &Options) -> 
         parts_ms: IndexMap::from([("decode", decode), ("network", rate.image_ms), ("encode", encode)]),
         peak_memory_bytes,
         products_per_image: products_per_image as f64,
-        work: Work::new(products_per_image as f64 * images as f64, seconds, device)?,
+        work: Work::new(products_per_image as f64 * images as f64, seconds, device, options.precision)?,
     })
 }
 

@@ -15,6 +15,7 @@ use tch::{Device, TchError};
 
 use crate::device;
 use crate::model::ModelError;
+use crate::recipe::Arithmetic;
 use crate::torch::{self, TorchError, cuda_peak_memory};
 
 pub use peak::Peaks;
@@ -121,16 +122,16 @@ pub struct Work {
     pub tflops: f64,
     /// What the device managed in one large matrix product.
     pub peak_tflops: Peaks,
-    /// The first by the second, at the precision that the work had.
+    /// The first by the second, in the numbers that the networks computed with.
     pub share_of_peak: f64,
 }
 
 impl Work {
     /// `products` in `seconds`, on a device whose peak is still to be measured.
-    fn new(products: f64, seconds: f64, device: Device) -> Result<Self, TorchError> {
+    fn new(products: f64, seconds: f64, device: Device, precision: Arithmetic) -> Result<Self, TorchError> {
         let tflops = 2.0 * products / seconds / 1e12;
         let peak_tflops = peak::measure(device)?;
-        let share_of_peak = tflops / peak_tflops.of_networks();
+        let share_of_peak = tflops / peak_tflops.of_networks(precision, precision.is_bf16(device));
         Ok(Self { tflops, peak_tflops, share_of_peak })
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::device::{self, synchronize};
+use crate::recipe::Arithmetic;
 use crate::torch::{TorchError, guard, with_tf32_products};
 
 /// TFLOP/s of a square matrix product, two operations a product.
@@ -22,9 +23,14 @@ pub struct Peaks {
 }
 
 impl Peaks {
-    /// At the precision that networks compute in: float32, for which libtorch takes TF32 in a GPU's convolutions.
-    pub fn of_networks(&self) -> f64 {
-        self.tf32.unwrap_or(self.f32)
+    /// In the numbers that networks compute with, as far as they were measured.
+    pub fn of_networks(&self, precision: Arithmetic, is_bf16: bool) -> f64 {
+        let rounded = match precision {
+            _ if is_bf16 => self.bf16,
+            Arithmetic::Fp32 => None,
+            _ => self.tf32,
+        };
+        rounded.unwrap_or(self.f32)
     }
 }
 
@@ -58,4 +64,28 @@ fn tflops(device: Device, kind: Kind) -> f64 {
     synchronize(device);
     let fastest = (0..=repeats).map(|_| product()).fold(f64::INFINITY, f64::min);
     2.0 * (side as f64).powi(3) / fastest / 1e12
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peak_is_that_of_the_numbers_computed_with() {
+        let gpu = Peaks { f32: 1.0, tf32: Some(2.0), bf16: Some(3.0) };
+        let cpu = Peaks { f32: 1.0, tf32: None, bf16: None };
+        for (peaks, precision, is_bf16, expected) in [
+            (&gpu, Arithmetic::Fp32, false, 1.0),
+            // Of a GPU without bfloat16, and of one with it.
+            (&gpu, Arithmetic::Auto, false, 2.0),
+            (&gpu, Arithmetic::Auto, true, 3.0),
+            (&cpu, Arithmetic::Auto, false, 1.0),
+            (&cpu, Arithmetic::Bf16, true, 1.0),
+        ] {
+            assert!(
+                (peaks.of_networks(precision, is_bf16) - expected).abs() < 1e-9,
+                "{peaks:?}, {precision:?}"
+            );
+        }
+    }
 }

@@ -166,7 +166,7 @@ pub fn measure(name: &str, recipe: &Recipe, device: Device, repeats: Repeats) ->
         parts_ms,
         peak_memory_bytes,
         products_per_step,
-        work: Work::new(products_per_step * steps as f64, seconds, device)?,
+        work: Work::new(products_per_step * steps as f64, seconds, device, recipe.train.precision)?,
     })
 }
 

@@ -13,6 +13,7 @@ use crate::apply::shard::{Shard, undivided};
 use crate::data::encode::Format;
 use crate::device;
 use crate::model;
+use crate::recipe::Arithmetic;
 use crate::share::Share;
 use crate::train::signals::Signals;
 
@@ -54,6 +55,9 @@ pub struct Args {
     /// `auto`, `cpu`, `cuda` or `cuda:N`
     #[arg(long, default_value = "auto")]
     device: String,
+    /// The numbers of the network's convolutions and matrix products
+    #[arg(long, value_enum, default_value_t)]
+    precision: Arithmetic,
 }
 
 fn parse_format(format: &str) -> Result<Option<Format>, Failure> {
@@ -77,7 +81,7 @@ pub fn run(args: Args) -> Result<u8, Failure> {
     };
     let share = part.map_or(Share::WHOLE, |part| part.share);
     let mut model = model::open(&args.model, device)?;
-    model.prepare(args.to.as_deref(), device)?;
+    model.prepare(args.to.as_deref(), args.precision, device)?;
     let translator = model.translator(args.to.as_deref(), device)?;
     let (inputs, output, overwrite) = (args.inputs, args.output, args.overwrite);
     let options = PlanOptions { inputs, output, format, overwrite, share };

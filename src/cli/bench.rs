@@ -16,7 +16,7 @@ use crate::bench::train::{self, Training};
 use crate::bench::{Repeats, Setting, Spread, Work, milliseconds, peak_memory};
 use crate::device;
 use crate::model::{self, Model};
-use crate::recipe::{Recipe, resolve_fully};
+use crate::recipe::{Arithmetic, Recipe, resolve_fully};
 
 /// Measure how fast training and translating are here, on images that the program makes itself
 #[derive(Debug, Parser)]
@@ -39,8 +39,8 @@ enum What {
 
 Products (multiply-adds) are those of convolutions and matrix products, forward and backward, as libtorch is asked for them;
 one is two operations. The peak is that of one large matrix product: in float32 on a CPU; on a GPU also in bfloat16 and in TF32,
-by which the share is taken. On a GPU the parts are of other steps, which wait for it after each part and are not replayed as a
-CUDA graph.")]
+and the share is of that in the numbers that the networks compute with. On a GPU the parts are of other steps, which wait for it
+after each part and are not replayed as a CUDA graph.")]
 struct TrainArgs {
     #[command(flatten)]
     common: Common,
@@ -86,6 +86,9 @@ struct ApplyArgs {
     /// Decides which images are drawn
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// The numbers of the network's convolutions and matrix products
+    #[arg(long, value_enum, default_value_t)]
+    precision: Arithmetic,
 }
 
 #[derive(Debug, Parser)]
@@ -159,7 +162,7 @@ fn bench_apply(args: &ApplyArgs) -> Result<u8, Failure> {
     };
     let size = args.size.unwrap_or(model.recipe.data.size);
     // As `translate apply` does.
-    model.prepare(None, device)?;
+    model.prepare(None, args.precision, device)?;
     apply::check_size(&model.translator(None, device)?, size).map_err(|wrong| anyhow!(wrong))?;
     let options = Options {
         size,
@@ -167,6 +170,7 @@ fn bench_apply(args: &ApplyArgs) -> Result<u8, Failure> {
         threads: args.threads,
         repeats: Repeats { steps: args.steps, warm_up: args.warm_up },
         seed: args.seed,
+        precision: args.precision,
     };
     if args.common.serve {
         return serve_apply(&model, device, &options);

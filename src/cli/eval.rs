@@ -12,6 +12,7 @@ use crate::device;
 use crate::eval::pyramid::COARSEST;
 use crate::eval::report::{Distances, Report, Request, Scores, evaluate};
 use crate::model;
+use crate::recipe::Arithmetic;
 
 /// As of a recipe's `data.size`.
 const MOST_PIXELS: u32 = 4096;
@@ -57,6 +58,9 @@ pub struct Args {
     /// `auto`, `cpu`, `cuda` or `cuda:N`
     #[arg(long, default_value = "auto")]
     device: String,
+    /// The numbers of the network's convolutions and matrix products
+    #[arg(long, value_enum, default_value_t)]
+    precision: Arithmetic,
 }
 
 /// Runs the command.
@@ -66,7 +70,7 @@ pub fn run(args: &Args) -> Result<u8, Failure> {
         check_picture(picture, args.overwrite)?;
     }
     let mut model = model::open(&args.model, device)?;
-    model.prepare(args.to.as_deref(), device)?;
+    model.prepare(args.to.as_deref(), args.precision, device)?;
     let translator = model.translator(args.to.as_deref(), device)?;
     let size = args.size.unwrap_or(model.recipe.data.size);
     let (stride, least) = (translator.stride(), translator.least_size().max(COARSEST as u32));

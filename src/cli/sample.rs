@@ -13,6 +13,7 @@ use crate::data::encode::{Format, encode};
 use crate::data::grid::grid;
 use crate::device;
 use crate::model::{self, Asked, Sampler};
+use crate::recipe::Arithmetic;
 
 /// Draw new pictures with a model that was trained from noise
 #[derive(Debug, Parser)]
@@ -57,6 +58,9 @@ pub struct Args {
     /// `auto`, `cpu`, `cuda` or `cuda:N`
     #[arg(long, default_value = "auto")]
     device: String,
+    /// The numbers of the network's convolutions and matrix products
+    #[arg(long, value_enum, default_value_t)]
+    precision: Arithmetic,
 }
 
 /// Pictures of one call, whose noise is in the memory.
@@ -78,7 +82,8 @@ fn way_length(text: &str) -> Result<usize, String> {
 pub fn run(args: &Args) -> Result<u8, Failure> {
     let format = grid_format(args)?;
     let device = device::parse(&args.device)?;
-    let model = model::open(&args.model, device)?;
+    let mut model = model::open(&args.model, device)?;
+    model.prepare_sampler(args.precision, device)?;
     let sampler = model.sampler(device)?;
     let asked = match (&args.labels[..], &args.texts[..]) {
         ([], []) => Asked::Nothing,

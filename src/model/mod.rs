@@ -11,15 +11,17 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor};
+use tch::{Cuda, Device, Kind, TchError, Tensor};
 
 use crate::data::condition::{Conditions, TextError};
 use crate::device;
 use crate::nets::{GeneratorNode, Graph};
 use crate::recipe;
-use crate::recipe::{Precision, Recipe, RecipeError, Space, did_you_mean, from_yaml, to_yaml};
+use crate::recipe::{
+    Arithmetic, MemoryFormat, Precision, Recipe, RecipeError, Space, did_you_mean, from_yaml, to_yaml,
+};
 use crate::torch::store::{IsCheckpoint, StoreError, Stored, read, refuse_checkpoint, write};
-use crate::torch::{TorchError, guard};
+use crate::torch::{TorchError, guard, set_arithmetic};
 use crate::words::{plain, quoted};
 
 pub use card::{Card, Notes, Translation, card, set_notes};
@@ -363,5 +365,35 @@ impl Model {
             let known = quoted(&names, " and ");
             ModelError::Domain { asked: wanted.into(), known, closest }
         })
+    }
+    /// Makes a generator ready for many images, where there is something faster for it than what it is trained by, to compute in
+    /// these numbers; see [`Network::prepare`](crate::nets::Network::prepare). Its weights must not change any more.
+    ///
+    /// # Errors
+    /// libtorch's.
+    fn prepare_generator(
+        &mut self,
+        name: &str,
+        precision: Arithmetic,
+        device: Device,
+    ) -> Result<(), ModelError> {
+        let (graph, is_bf16) = (&mut self.graph, precision.is_bf16(device));
+        graph.set_bf16(is_bf16);
+        let prepare = || {
+            set_arithmetic(precision != Arithmetic::Fp32, false)?;
+            // Which algorithm is fastest is not tried out: images may have as many sizes as there are images.
+            Cuda::cudnn_set_benchmark(false);
+            if MemoryFormat::Auto.is_channels_last(device, is_bf16) {
+                graph.set_channels_last();
+            }
+            // It is made of float32.
+            if device == Device::Cpu && !is_bf16 {
+                graph.generators[name].net.prepare()?;
+            }
+            Ok(())
+        };
+        let device = device::name(device);
+        let prepared = guard(&device, prepare)?;
+        Ok(prepared.map_err(|error: TchError| TorchError::from_text(&device, &error.to_string()))?)
     }
 }

@@ -8,9 +8,9 @@ use crate::data::condition::Known;
 use crate::data::convert::to_images;
 use crate::data::noise::{noise, truncated_noise};
 use crate::device;
-use crate::nets::Network;
+use crate::nets::{GeneratorNode, Network};
 use crate::random::Purpose;
-use crate::recipe::{Space, did_you_mean};
+use crate::recipe::{Arithmetic, Space, did_you_mean};
 use crate::torch::{TorchError, guard};
 use crate::words::quoted;
 
@@ -53,12 +53,25 @@ impl Model {
     /// # Errors
     /// The model has none.
     pub fn sampler(&self, device: Device) -> Result<Sampler<'_>, ModelError> {
-        let node = self.graph.generators.values().find(|node| node.from == Space::Z);
-        let (Some(node), Some(width)) = (node, self.recipe.noise()) else {
-            return Err(ModelError::NoSampler { domains: quoted(self.domains.values(), " and ") });
-        };
+        let (_, node, width) = self.drawer()?;
         let known = self.conditions.get(&node.to);
         Ok(Sampler { net: &node.net, domain: &self.domains[&node.to], known, width, device })
+    }
+
+    /// Makes the generator of [`Self::sampler`] ready for many pictures, see [`Self::prepare_generator`].
+    ///
+    /// # Errors
+    /// The model has none, or libtorch's.
+    pub fn prepare_sampler(&mut self, precision: Arithmetic, device: Device) -> Result<(), ModelError> {
+        let name = self.drawer()?.0.to_string();
+        self.prepare_generator(&name, precision, device)
+    }
+
+    /// The name of the generator that draws from noise, itself, and its numbers of noise in a sample.
+    fn drawer(&self) -> Result<(&str, &GeneratorNode, i64), ModelError> {
+        let found = self.graph.generators.iter().find(|(_, node)| node.from == Space::Z);
+        let found = found.zip(self.recipe.noise()).map(|((name, node), width)| (name.as_str(), node, width));
+        found.ok_or_else(|| ModelError::NoSampler { domains: quoted(self.domains.values(), " and ") })
     }
 }
 

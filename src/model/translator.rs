@@ -7,6 +7,7 @@ use crate::apply::batch::Batch;
 use crate::data::convert::{from_bytes, to_bytes};
 use crate::device;
 use crate::nets::Network;
+use crate::recipe::Arithmetic;
 use crate::torch::{TorchError, guard};
 
 /// One generator of a model on its device.
@@ -20,18 +21,18 @@ pub struct Translator<'m> {
 }
 
 impl Model {
-    /// Makes the generator of [`Self::translator`] ready for many images, where there is something faster for it than what it
-    /// is trained by; see [`Network::prepare`]. Its weights must not change any more.
+    /// Makes the generator of [`Self::translator`] ready for many images, see [`Self::prepare_generator`].
     ///
     /// # Errors
     /// The model does not make it, or libtorch's.
-    pub fn prepare(&mut self, to: Option<&str>, device: Device) -> Result<(), ModelError> {
+    pub fn prepare(
+        &mut self,
+        to: Option<&str>,
+        precision: Arithmetic,
+        device: Device,
+    ) -> Result<(), ModelError> {
         let name = self.generator_to(to)?.0.to_string();
-        if device == Device::Cpu {
-            let prepared = self.graph.generators[&name].net.prepare();
-            prepared.map_err(|error| TorchError::from_text(&device::name(device), &error.to_string()))?;
-        }
-        Ok(())
+        self.prepare_generator(&name, precision, device)
     }
 
     /// The way to the domain called `to`, by default the last one's (the second folder).

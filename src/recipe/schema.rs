@@ -1,5 +1,6 @@
 //! The fields of a recipe and their defaults.
 
+use clap::ValueEnum;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,7 @@ use tch::Device;
 
 use super::graph::{Arrow, Condition, Discriminator, Space};
 use crate::data::resize::Resize;
+use crate::device::has_bf16;
 use crate::loss::Objective;
 
 /// The newest recipe format that this program reads.
@@ -169,11 +171,11 @@ pub struct Train {
     pub seed: u64,
 }
 
-/// The numbers of convolutions and matrix products while training.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+/// The numbers of convolutions and matrix products.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Arithmetic {
-    /// `bf16` on a GPU, `fp32` on a CPU.
+    /// `bf16` on a GPU that has it (compute capability 8.0 or newer), `fp32` on a CPU and on other GPUs.
     #[default]
     Auto,
     /// float32: 24 bits of significand.
@@ -186,9 +188,9 @@ pub enum Arithmetic {
 
 impl Arithmetic {
     /// Whether networks compute in bfloat16 on this device.
-    pub const fn is_bf16(self, device: Device) -> bool {
+    pub fn is_bf16(self, device: Device) -> bool {
         match self {
-            Self::Auto => matches!(device, Device::Cuda(_)),
+            Self::Auto => has_bf16(device),
             Self::Bf16 => true,
             Self::Fp32 | Self::Tf32 => false,
         }
@@ -290,7 +292,7 @@ pub struct Model {
     pub precision: Precision,
 }
 
-/// A number format of stored weights. Networks always compute in float32.
+/// A number format of stored weights, which are float32 once they are read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {

@@ -1,5 +1,6 @@
 //! libtorch's CUDA half, which only a machine with an NVIDIA driver is made to load.
 
+use std::ffi::c_int;
 use std::sync::OnceLock;
 
 /// What CUDA lacks on this machine.
@@ -29,6 +30,39 @@ pub fn load_cuda() -> Result<(), NoCuda> {
     LOADED.get_or_init(load).clone()
 }
 
+/// CUDA's `cudaDeviceGetAttribute`: value, attribute, device; 0 where it could be told.
+type GetAttribute = unsafe extern "C" fn(*mut c_int, c_int, c_int) -> c_int;
+
+/// The major number of a GPU's compute capability, which is that of its generation: 7 for Volta and Turing, 8 for Ampere and
+/// Ada, 9 for Hopper. None where CUDA is not loaded or does not say.
+pub fn compute_capability(index: usize) -> Option<i32> {
+    load_cuda().ok()?;
+    major(get_attribute()?, index)
+}
+
+fn major(get_attribute: GetAttribute, index: usize) -> Option<i32> {
+    /// `cudaDevAttrComputeCapabilityMajor`
+    const MAJOR: c_int = 75;
+    let (mut value, index) = (0, c_int::try_from(index).ok()?);
+    // SAFETY: `value` lives through the call.
+    let status = unsafe { get_attribute(&raw mut value, MAJOR, index) };
+    (status == 0).then_some(value)
+}
+
+/// The function of the CUDA runtime that libtorch's half brought along.
+#[cfg(target_os = "linux")]
+fn get_attribute() -> Option<GetAttribute> {
+    // SAFETY: the name ends in 0.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"cudaDeviceGetAttribute".as_ptr()) };
+    // SAFETY: the CUDA runtime declares it so; its enumeration of attributes is an `int`, and so is its status.
+    (!found.is_null()).then(|| unsafe { std::mem::transmute::<*mut libc::c_void, GetAttribute>(found) })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn get_attribute() -> Option<GetAttribute> {
+    None
+}
+
 #[cfg(target_os = "linux")]
 fn load() -> Result<(), NoCuda> {
     open(c"libcuda.so.1").map_err(|_| NoCuda::Driver)?;
@@ -54,4 +88,32 @@ fn open(name: &std::ffi::CStr) -> Result<(), String> {
 #[cfg(not(target_os = "linux"))]
 fn load() -> Result<(), NoCuda> {
     Err(NoCuda::Libtorch("CUDA is supported on Linux only".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine whose GPUs 0 and 1 are of generation 7 and 8.
+    unsafe extern "C" fn two(value: *mut c_int, attribute: c_int, device: c_int) -> c_int {
+        if attribute != 75 || device > 1 {
+            return 101;
+        }
+        // SAFETY: the caller's value lives through the call.
+        unsafe { *value = 7 + device };
+        0
+    }
+
+    #[test]
+    fn a_gpu_s_generation_is_what_cuda_says() {
+        assert_eq!([0, 1, 2].map(|index| major(two, index)), [Some(7), Some(8), None]);
+        assert_eq!(major(two, usize::MAX), None);
+    }
+
+    #[test]
+    fn without_cuda_nothing_is_said() {
+        if load_cuda().is_err() {
+            assert_eq!(compute_capability(0), None);
+        }
+    }
 }

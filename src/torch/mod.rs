@@ -22,7 +22,7 @@ mod stream;
 pub mod strided;
 
 pub use arithmetic::{Bf16, set_arithmetic};
-pub use cuda::{NoCuda, load_cuda};
+pub use cuda::{NoCuda, compute_capability, load_cuda};
 pub use group::{Group, Meeting};
 pub use guard::{TorchError, guard};
 pub use kernels::{Winograd, channels_last, instance_norm};

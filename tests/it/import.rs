@@ -11,7 +11,7 @@ use translate::apply::batch::Batch;
 use translate::model::import::{Imported, Request, import};
 use translate::model::{self, Model};
 use translate::nets::{mobile_resnet, resnet};
-use translate::recipe::{GeneratorNet, Space};
+use translate::recipe::{Arithmetic, GeneratorNet, Space};
 
 use crate::bad_input::refused;
 use crate::python;
@@ -51,7 +51,7 @@ fn expected(net: &GeneratorNet) -> GeneratorNet {
 /// made ready for many images.
 fn largest_difference(model: &mut Model, arrays: &Path) -> f64 {
     let plain = difference(model, arrays);
-    model.prepare(Some("anime"), Device::Cpu).unwrap();
+    model.prepare(Some("anime"), Arithmetic::Fp32, Device::Cpu).unwrap();
     plain.max(difference(model, arrays))
 }
 

@@ -83,6 +83,23 @@ fn what_is_asked_for_is_drawn() {
 }
 
 #[test]
+fn pictures_in_bfloat16_are_near_those_in_float32() {
+    for (drawer, ask, _) in drawers() {
+        let drawn = |precision| drawer.drawn(precision, &[&ask[..], &["--precision", precision]].concat());
+        let pixels = |files: Vec<Vec<u8>>| -> Vec<u8> {
+            files
+                .iter()
+                .flat_map(|file| image::load_from_memory(file).unwrap().into_rgb8().into_raw())
+                .collect()
+        };
+        let [fp32, bf16] = ["fp32", "bf16"].map(|precision| pixels(drawn(precision)));
+        let off: f64 = fp32.iter().zip(&bf16).map(|(a, b)| f64::from(a.abs_diff(*b))).sum();
+        let off = off / fp32.len() as f64;
+        assert!(fp32 != bf16 && off < 2.0, "{}: {off}", ask[0]);
+    }
+}
+
+#[test]
 fn of_several_things_as_many_are_drawn_of_each() {
     for (drawer, ask, other) in drawers() {
         let both = |out: &str, second: &str| drawer.drawn(out, &[ask[0], ask[1], ask[0], second, "-n", "3"]);

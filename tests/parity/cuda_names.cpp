@@ -32,3 +32,8 @@ void group(void *memory, void *place, const c10::intrusive_ptr<c10d::Store> &sto
     if (static_cast<void *>(base) != place) __builtin_trap();
     new (memory) ProcessGroupNCCL(store, 0, 2, c10::intrusive_ptr<ProcessGroupNCCL::Options>::unsafe_steal_from_new(options));
 }
+
+// And what `src/torch/cuda.rs` asks the CUDA runtime, as it declares it.
+static_assert(cudaDevAttrComputeCapabilityMajor == 75 && sizeof(cudaDeviceAttr) == sizeof(int));
+static_assert(cudaSuccess == 0 && sizeof(cudaError_t) == sizeof(int));
+cudaError_t (*const get_attribute)(int *, cudaDeviceAttr, int) = cudaDeviceGetAttribute;
