@@ -56,14 +56,6 @@ pub struct Report {
     /// On what.
     #[serde(flatten)]
     pub setting: Setting,
-    /// Side of the images in pixels.
-    pub size: u32,
-    /// Images that went through the network together.
-    pub batch: usize,
-    /// Batches that were measured.
-    pub steps: u64,
-    /// Batches before them.
-    pub warm_up: u64,
     /// The network alone, from bytes to bytes.
     pub network: Rate,
     /// All of `translate apply`: files read, translated and written, at the same time.
@@ -268,11 +260,7 @@ pub fn measure(name: &str, model: &Model, device: Device, options: &Options) -> 
     let peak_memory_bytes = peak_memory(device)?;
     let products_per_image = products(model, options.size, device)?;
     Ok(Report {
-        setting: Setting::new(name, device),
-        size: options.size,
-        batch: options.batch,
-        steps,
-        warm_up,
+        setting: Setting::new(name, device, options.size, options.batch, options.repeats),
         network: rate,
         files: Rate::new(images, whole.as_secs_f64()),
         batch_ms: Spread::of(&times),

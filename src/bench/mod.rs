@@ -37,7 +37,7 @@ pub enum BenchError {
     Failed(String),
 }
 
-/// What was measured, on what.
+/// What was measured, on what, how often.
 #[derive(Debug, Clone, Serialize)]
 pub struct Setting {
     /// Program and version.
@@ -52,11 +52,18 @@ pub struct Setting {
     pub hardware: String,
     /// CPU threads of a network.
     pub threads: i32,
+    /// Side of the images in pixels.
+    pub size: u32,
+    /// Images of each space in a step of training, or that go through the network together.
+    pub batch: usize,
+    /// How many steps or batches.
+    #[serde(flatten)]
+    pub repeats: Repeats,
 }
 
 impl Setting {
-    /// Of `recipe` on `device`.
-    pub fn new(recipe: &str, device: Device) -> Self {
+    /// Of `recipe` on `device`, at `size` in batches of `batch`.
+    pub fn new(recipe: &str, device: Device, size: u32, batch: usize, repeats: Repeats) -> Self {
         let mut names = match device {
             Device::Cuda(_) => device::gpu_names(),
             _ => device::cpu_name().into_iter().collect(),
@@ -69,12 +76,15 @@ impl Setting {
             device: device::name(device),
             hardware: if names.is_empty() { "unknown".into() } else { names.join(", ") },
             threads: tch::get_num_threads(),
+            size,
+            batch,
+            repeats,
         }
     }
 }
 
 /// How often something is done.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct Repeats {
     /// Times that are measured.
     pub steps: u64,

@@ -45,14 +45,6 @@ pub struct Report {
     /// On what.
     #[serde(flatten)]
     pub setting: Setting,
-    /// Side of the images in pixels.
-    pub size: u32,
-    /// Images of each space in a step.
-    pub batch: usize,
-    /// Steps that were measured.
-    pub steps: u64,
-    /// Steps before them.
-    pub warm_up: u64,
     /// Images of one space a second.
     pub images_per_second: f64,
     /// Milliseconds of a step.
@@ -156,11 +148,13 @@ pub fn measure(name: &str, recipe: &Recipe, device: Device, repeats: Repeats) ->
     let peak_memory_bytes = peak_memory(device)?;
     let seconds = times.iter().sum::<Duration>().as_secs_f64();
     Ok(Report {
-        setting: Setting::new(name, device),
-        size: recipe.data.size,
-        batch: recipe.train.batch,
-        steps,
-        warm_up: repeats.warm_up,
+        setting: Setting::new(
+            name,
+            device,
+            recipe.data.size,
+            recipe.train.batch,
+            Repeats { steps, ..repeats },
+        ),
         images_per_second: steps as f64 * recipe.train.batch as f64 / seconds,
         step_ms: Spread::of(&times),
         parts_ms,

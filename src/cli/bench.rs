@@ -215,15 +215,10 @@ fn serve(
 }
 
 fn train_table(report: &train::Report) -> String {
+    let Setting { size, batch, repeats: Repeats { steps, warm_up }, .. } = report.setting;
     let mut lines = vec![
         head(&report.setting),
-        format!(
-            "{} steps of {} images of each space at {size}×{size}, after {} to warm up",
-            report.steps,
-            report.batch,
-            report.warm_up,
-            size = report.size
-        ),
+        format!("{steps} steps of {batch} images of each space at {size}×{size}, after {warm_up} to warm up"),
         format!("\n{:<16} {:>9.2} images/s", "training", report.images_per_second),
         spread("step", &report.step_ms),
     ];
@@ -234,18 +229,13 @@ fn train_table(report: &train::Report) -> String {
 }
 
 fn apply_table(report: &apply::Report) -> String {
+    let Setting { size, batch, repeats: Repeats { steps, warm_up }, .. } = report.setting;
     let rate = |what: &str, rate: &apply::Rate| {
         format!("{what:<16} {:>9.2} images/s {:>9.2} ms an image", rate.images_per_second, rate.image_ms)
     };
     let mut lines = vec![
         head(&report.setting),
-        format!(
-            "{} × {} images at {size}×{size}, after {} batches to warm up\n",
-            report.steps,
-            report.batch,
-            report.warm_up,
-            size = report.size
-        ),
+        format!("{steps} × {batch} images at {size}×{size}, after {warm_up} batches to warm up\n"),
         rate("network alone", &report.network),
         rate("files to files", &report.files),
         spread("batch", &report.batch_ms),
@@ -258,7 +248,7 @@ fn apply_table(report: &apply::Report) -> String {
 }
 
 fn head(setting: &Setting) -> String {
-    let Setting { program, libtorch, recipe, device, hardware, threads } = setting;
+    let Setting { program, libtorch, recipe, device, hardware, threads, .. } = setting;
     format!("{program}, libtorch {libtorch}, `{recipe}` on {device}: {hardware}, {threads} CPU threads")
 }
 

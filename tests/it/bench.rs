@@ -187,7 +187,7 @@ fn steps_are_timed_in_whole_rounds() {
     assert!(round > 1);
     let repeats = Repeats { steps: round + 1, warm_up: 0 };
     let report = train::measure("wgan-gp-tiny", &recipe, Device::Cpu, repeats).unwrap();
-    assert_eq!(report.steps, 2 * round);
+    assert_eq!(report.setting.repeats.steps, 2 * round);
 }
 
 /// A residual generator with transposed convolutions, at a square of `side`, by its layers: (results, products for each).
