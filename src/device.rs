@@ -86,7 +86,7 @@ fn gpu_of_rank(local_rank: u32, gpus: i64) -> Result<usize, DeviceError> {
     }
 }
 
-/// Whether a device computes in bfloat16 faster than in float32: a GPU that has instructions for it.
+/// Whether a device is a GPU that has instructions for bfloat16.
 pub fn has_bf16(device: Device) -> bool {
     match device {
         Device::Cuda(index) => generation_has_bf16(compute_capability(index)),

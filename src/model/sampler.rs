@@ -58,7 +58,7 @@ impl Model {
         Ok(Sampler { net: &node.net, domain: &self.domains[&node.to], known, width, device })
     }
 
-    /// Makes the generator of [`Self::sampler`] ready for many pictures, see [`Self::prepare_generator`].
+    /// Makes the generator of [`Self::sampler`] ready for many pictures, see [`Network::prepare`].
     ///
     /// # Errors
     /// The model has none, or libtorch's.

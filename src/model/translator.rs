@@ -21,7 +21,7 @@ pub struct Translator<'m> {
 }
 
 impl Model {
-    /// Makes the generator of [`Self::translator`] ready for many images, see [`Self::prepare_generator`].
+    /// Makes the generator of [`Self::translator`] ready for many images, see [`Network::prepare`].
     ///
     /// # Errors
     /// The model does not make it, or libtorch's.

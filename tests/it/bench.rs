@@ -162,6 +162,7 @@ fn what_cannot_be_measured_is_refused() {
         ("apply", &["run", "-r", "demo"], "the argument '[MODEL]' cannot be used with '--recipe <RECIPE>'"),
         ("train", &["-r", "cyclegam"], "did you mean `cyclegan`?"),
         ("train", &["--steps", "0"], "expected 1 to 1000000"),
+        ("apply", &["--precision", "fp8"], "[possible values: auto, fp32, tf32, bf16]"),
     ] {
         let output = bench(what, args).output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr);
