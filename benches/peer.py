@@ -278,6 +278,8 @@ def main():
     args = arguments()
     if args.threads:
         torch.set_num_threads(args.threads)
+    # As the original CycleGAN sets it, and as ours does.
+    torch.backends.cudnn.benchmark = True
     ours = [Ours(args), *(Ours(args, variant) for variant in args.variants)]
     hello = ours[0].hello
     with tempfile.TemporaryDirectory(prefix="translate-peer-") as folder:

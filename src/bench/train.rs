@@ -96,7 +96,7 @@ impl Training {
         let show = || self.state.show(&self.recipe, &self.sides, loaded, &Ranks::ALONE);
         guard(&name, show)?.map_err(|error| match error {
             StepError::Torch(error) => failed(self.device, &error),
-            StepError::Lost(lost) => TorchError::from_text(&name, &lost.to_string()),
+            other => TorchError::from_text(&name, &other.to_string()),
         })?;
         guard(&name, || synchronize(self.device))?;
         Ok(start.elapsed())
@@ -142,10 +142,12 @@ pub fn measure(name: &str, recipe: &Recipe, device: Device, repeats: Repeats) ->
     let steps = repeats.steps.next_multiple_of(round);
     // Where every border is only a look at the clock, one row of steps serves both.
     let (times, mut parts_ms) = training.steps(steps, device == Device::Cpu)?;
+    let peak_memory_bytes = peak_memory(device)?;
     if device != Device::Cpu {
+        // Once before, as a graph's memory is not that of steps which are asked for one by one.
+        training.steps(round, true)?;
         parts_ms = training.steps(steps, true)?.1;
     }
-    let peak_memory_bytes = peak_memory(device)?;
     let seconds = times.iter().sum::<Duration>().as_secs_f64();
     Ok(Report {
         setting: Setting::new(

@@ -17,9 +17,7 @@ use crate::data::condition::{Conditions, TextError};
 use crate::device;
 use crate::nets::{GeneratorNode, Graph};
 use crate::recipe;
-use crate::recipe::{
-    Arithmetic, MemoryFormat, Precision, Recipe, RecipeError, Space, did_you_mean, from_yaml, to_yaml,
-};
+use crate::recipe::{Arithmetic, Precision, Recipe, RecipeError, Space, did_you_mean, from_yaml, to_yaml};
 use crate::torch::store::{IsCheckpoint, StoreError, Stored, read, refuse_checkpoint, write};
 use crate::torch::{TorchError, guard, set_arithmetic};
 use crate::words::{plain, quoted};
@@ -383,7 +381,7 @@ impl Model {
             set_arithmetic(precision != Arithmetic::Fp32, false)?;
             // Which algorithm is fastest is not tried out: images may have as many sizes as there are images.
             Cuda::cudnn_set_benchmark(false);
-            if MemoryFormat::Auto.is_channels_last(device, is_bf16) {
+            if device.is_cuda() && is_bf16 {
                 graph.set_channels_last();
             }
             // It is made of float32.

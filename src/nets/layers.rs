@@ -89,7 +89,9 @@ impl NormLayer {
     pub fn forward(&self, xs: &Tensor, train: bool) -> Tensor {
         let none = None::<&Tensor>;
         // Of bfloat16, which convolutions give where networks compute with it, a mean would have eight bits.
-        let wide = (xs.kind() == Kind::BFloat16).then(|| xs.to_kind(Kind::Float));
+        let is_taken_so =
+            matches!(self, Self::Instance { .. }) && xs.device().is_cuda() && strided::is_channels_last(xs);
+        let wide = (xs.kind() == Kind::BFloat16 && !is_taken_so).then(|| xs.to_kind(Kind::Float));
         let xs = wide.as_ref().unwrap_or(xs);
         match self {
             Self::Instance { channels_last: true } if !train => instance_norm(xs, EPS),

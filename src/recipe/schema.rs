@@ -201,7 +201,7 @@ impl Arithmetic {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MemoryFormat {
-    /// `channels-last` where a GPU computes in bfloat16, whose convolutions are made for it; else `contiguous`.
+    /// `channels-last` on a CPU, and on a GPU that computes in bfloat16, whose convolutions are made for it; else `contiguous`.
     #[default]
     Auto,
     /// One channel after another.
@@ -214,7 +214,7 @@ impl MemoryFormat {
     /// Whether it is channels-last on this device, where networks compute in bfloat16 or do not.
     pub const fn is_channels_last(self, device: Device, is_bf16: bool) -> bool {
         match self {
-            Self::Auto => matches!(device, Device::Cuda(_)) && is_bf16,
+            Self::Auto => is_bf16 || !matches!(device, Device::Cuda(_)),
             Self::Contiguous => false,
             Self::ChannelsLast => true,
         }

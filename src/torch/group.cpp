@@ -10,11 +10,13 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <mutex>
@@ -33,13 +35,47 @@ constexpr int64_t BUCKET = 32 << 20;
 using Store = c10::intrusive_ptr<c10d::Store>;
 using Backend = c10::intrusive_ptr<c10d::Backend>;
 
+// Begins an exchange. libtorch's flight recorder notes each beginning in a map that several groups of one process share
+// without a lock.
+template <typename F> c10::intrusive_ptr<c10d::Work> begun(F begin) {
+    static std::mutex mutex;
+    const std::lock_guard<std::mutex> lock(mutex);
+    return begin();
+}
+
 struct Group {
     Store store;
     Backend gloo;
     // None where all tensors are on the CPU.
     Backend nccl;
+    // Whether an exchange has failed.
+    bool is_broken = false;
 
     const Backend &of(const at::Tensor &tensor) const { return nccl.defined() && tensor.is_cuda() ? nccl : gloo; }
+
+    // Does `work`. Between GPUs of one machine NCCL waits for a process that is gone until its time is up, so Gloo, which sees
+    // its connection end, asks first whether all are there.
+    template <typename Work> char *exchange(Work work) {
+        char *failure = guarded([&] {
+            c10::AutoGradMode no_grad(false);
+            if (nccl.defined()) {
+                std::vector<at::Tensor> nothing{at::zeros({1})};
+                begun([&] { return gloo->allreduce(nothing); })->wait();
+            }
+            work();
+        });
+        is_broken = is_broken || failure != nullptr;
+        return failure;
+    }
+
+    // An abort for a group whose exchange has failed: what NCCL still waits for would never come.
+    ~Group() {
+        if (!nccl.defined()) return;
+        free(guarded([&] {
+            if (is_broken) nccl->abort();
+            else nccl->shutdown();
+        }));
+    }
 };
 
 // An object of libtorch's CUDA half, in memory that is larger than one; `construct` is told where.
@@ -54,6 +90,9 @@ template <typename Base, typename Construct> c10::intrusive_ptr<Base> constructe
     }
     return c10::intrusive_ptr<Base>::unsafe_steal_from_new(static_cast<Base *>(memory));
 }
+
+// How long an exchange of NCCL's may take: all ranks have come to it.
+constexpr std::chrono::minutes MOST_OF_NCCL(5);
 
 // libtorch's `c10d::ProcessGroupNCCL`. Each exchange is waited for, so that a rank that is gone is an error here, instead of a
 // GPU that waits for ever.
@@ -76,14 +115,6 @@ struct Bucket {
     at::Tensor flat;
     c10::intrusive_ptr<c10d::Work> work;
 };
-
-// Begins an exchange. libtorch's flight recorder notes each beginning in a map that several groups of one process share
-// without a lock.
-template <typename F> c10::intrusive_ptr<c10d::Work> begun(F begin) {
-    static std::mutex mutex;
-    const std::lock_guard<std::mutex> lock(mutex);
-    return begin();
-}
 
 Bucket sent(const Group &group, std::vector<at::Tensor> tensors) {
     std::vector<at::Tensor> rows;
@@ -119,7 +150,7 @@ char *translate_group_join(Group **out, const char *host, uint16_t port, bool se
         *out = new Group{
             store,
             c10::make_intrusive<c10d::ProcessGroupGloo>(of_gloo, rank, ranks, options_of_gloo),
-            cuda ? nccl(of_nccl, rank, ranks, timeout) : Backend(),
+            cuda ? nccl(of_nccl, rank, ranks, std::min<std::chrono::milliseconds>(timeout, MOST_OF_NCCL)) : Backend(),
         };
     });
 }
@@ -138,8 +169,7 @@ char *translate_group_get(Group *group, const char *key, Sink sink, void *contex
 
 // The mean over all ranks of each tensor; they give tensors of one kind, of the same shapes in the same order.
 char *translate_group_mean(at::Tensor **out, Group *group, at::Tensor **tensors, size_t count) {
-    return guarded([&] {
-        c10::AutoGradMode no_grad(false);
+    return group->exchange([&] {
         std::vector<Bucket> buckets;
         std::vector<at::Tensor> open;
         int64_t bytes = 0;
@@ -168,8 +198,7 @@ char *translate_group_mean(at::Tensor **out, Group *group, at::Tensor **tensors,
 
 // Puts rank 0's values in place of every rank's.
 char *translate_group_broadcast(Group *group, at::Tensor **tensors, size_t count) {
-    return guarded([&] {
-        c10::AutoGradMode no_grad(false);
+    return group->exchange([&] {
         for (size_t i = 0; i < count; i++) {
             std::vector<at::Tensor> flat{tensors[i]->contiguous()};
             begun([&] { return group->of(flat[0])->broadcast(flat); })->wait();
@@ -180,8 +209,7 @@ char *translate_group_broadcast(Group *group, at::Tensor **tensors, size_t count
 
 // The ranks' tensors, all of one shape, one after another in the order of the ranks: `[ranks, ...]`.
 char *translate_group_gather(at::Tensor **out, Group *group, at::Tensor *tensor) {
-    return guarded([&] {
-        c10::AutoGradMode no_grad(false);
+    return group->exchange([&] {
         const int ranks = group->gloo->getSize();
         std::vector<int64_t> shape = tensor->sizes().vec();
         shape.insert(shape.begin(), ranks);

@@ -30,7 +30,7 @@ pub use measure::{count_products, cuda_peak_memory, with_tf32_products};
 pub use memory::keep_freed_memory;
 pub use program::{Program, pickle};
 pub use recompute::recomputed;
-pub use recording::Recording;
+pub use recording::{RecordError, Recording};
 pub use shim::{AdamRates, fused_adam, leaky_relu, lerp, version};
 pub use stream::{own_stream, upload};
 

@@ -26,9 +26,11 @@ namespace {
 struct Recording {
     virtual ~Recording() = default;
     virtual void begin() = 0;
-    // Between `begin` and this the work was asked for; after it the work has been done once.
+    // The work has been asked for, or has failed. Where this fails the device cannot be used any more.
     virtual void end() = 0;
     virtual void replay() = 0;
+    // After `end`: whether the work has been done, or is only recorded.
+    virtual bool is_done() const = 0;
 };
 
 // --- CPU ---------------------------------------------------------------------------------------------------------------
@@ -87,13 +89,18 @@ class Operators final : public Recording {
     std::vector<Call> recorded;
 
   public:
-    ~Operators() override { stop(); }
+    ~Operators() override { end(); }
     void begin() override {
         TORCH_CHECK(calls == nullptr, "this thread records already");
         calls = &recorded;
         c10::impl::tls_set_dispatch_key_included(KEY, true);
     }
-    void end() override { stop(); }
+    void end() override {
+        if (calls != &recorded) return;
+        calls = nullptr;
+        c10::impl::tls_set_dispatch_key_included(KEY, false);
+    }
+    bool is_done() const override { return true; }
     void replay() override {
         at::AutoDispatchBelowADInplaceOrView below;
         for (const auto &call : recorded) {
@@ -110,13 +117,6 @@ class Operators final : public Recording {
             }
         }
     }
-
-  private:
-    void stop() {
-        if (calls != &recorded) return;
-        calls = nullptr;
-        c10::impl::tls_set_dispatch_key_included(KEY, false);
-    }
 };
 
 TORCH_LIBRARY_IMPL(_, Fake, library) { library.fallback(torch::CppFunction::makeFromBoxedFunction<&record>()); }
@@ -126,18 +126,10 @@ TORCH_LIBRARY_IMPL(_, Fake, library) { library.fallback(torch::CppFunction::make
 // libtorch's `at::cuda::CUDAGraph`, in memory that is larger than one.
 class CudaGraph final : public Recording {
     alignas(64) std::byte memory[1024];
-    bool is_recording = false;
 
   public:
     CudaGraph() { cuda_function<void(void *, bool)>("_ZN2at4cuda9CUDAGraphC1Eb")(memory, /*keep_graph=*/false); }
     ~CudaGraph() override {
-        if (is_recording) {
-            // The work has failed, and so may this, which only brings the stream back.
-            try {
-                stop();
-            } catch (...) {
-            }
-        }
         try {
             cuda_function<void(void *)>("_ZN2at4cuda9CUDAGraphD1Ev")(memory);
         } catch (...) {
@@ -152,20 +144,10 @@ class CudaGraph final : public Recording {
         const auto capture_begin = cuda_function<void(void *, Pool, int)>(
             "_ZN2at4cuda9CUDAGraph13capture_beginESt4pairIyyE21cudaStreamCaptureMode");
         capture_begin(memory, Pool{0, 0}, GLOBAL);
-        is_recording = true;
     }
-    void end() override {
-        stop();
-        // What a graph records is not done by that.
-        replay();
-    }
+    void end() override { cuda_function<void(void *)>("_ZN2at4cuda9CUDAGraph11capture_endEv")(memory); }
+    bool is_done() const override { return false; }
     void replay() override { cuda_function<void(void *)>("_ZN2at4cuda9CUDAGraph6replayEv")(memory); }
-
-  private:
-    void stop() {
-        is_recording = false;
-        cuda_function<void(void *)>("_ZN2at4cuda9CUDAGraph11capture_endEv")(memory);
-    }
 };
 
 } // namespace
@@ -183,8 +165,18 @@ char *translate_record_begin(void **recording, bool cuda) {
     });
 }
 
+// Ends it, whether the work was asked for or has failed. After an error the device cannot be used any more: libtorch does not
+// clean up behind a recording that CUDA calls invalid.
 char *translate_record_end(void *recording) {
     return guarded([&] { static_cast<Recording *>(recording)->end(); });
+}
+
+// Does recorded work that has not been done.
+char *translate_record_finish(void *recording) {
+    return guarded([&] {
+        auto *recorded = static_cast<Recording *>(recording);
+        if (!recorded->is_done()) recorded->replay();
+    });
 }
 
 char *translate_replay(void *recording) {

@@ -11,6 +11,7 @@ use crate::panics::catch;
 unsafe extern "C" {
     fn translate_record_begin(recording: *mut *mut c_void, cuda: bool) -> *mut c_char;
     fn translate_record_end(recording: *mut c_void) -> *mut c_char;
+    fn translate_record_finish(recording: *mut c_void) -> *mut c_char;
     fn translate_replay(recording: *mut c_void) -> *mut c_char;
     fn translate_record_free(recording: *mut c_void);
 }
@@ -25,22 +26,40 @@ pub struct Recording {
     thread: PhantomData<*mut c_void>,
 }
 
+/// Why work was not recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// It asks for something that cannot be, above all for a value of a tensor, or it failed by itself. A GPU has done nothing,
+    /// and can be asked for the work as before; a CPU has done what came before.
+    #[error(transparent)]
+    Refused(TchError),
+    /// The recording could not be brought to its end, and the GPU is of no use to this process any more.
+    #[error(transparent)]
+    Broken(TchError),
+}
+
 impl Recording {
     /// Does `work` on this thread, once, and records what it asks of `device`. On a GPU the thread must have a
     /// [stream of its own](super::own_stream), and whatever is done for the first time only (choosing algorithms) has to be done
     /// before.
     ///
     /// # Errors
-    /// `work` asks for something that cannot be recorded, above all for a value of a tensor; or it panics, as plain tch calls
-    /// do where libtorch fails. A GPU has done nothing then; a CPU what came before.
-    pub fn of<T>(device: Device, work: impl FnOnce() -> Result<T, TchError>) -> Result<(Self, T), TchError> {
+    /// See [`RecordError`]; panics of `work`, as plain tch calls have them where libtorch fails, are among them.
+    pub fn of<T>(
+        device: Device,
+        work: impl FnOnce() -> Result<T, TchError>,
+    ) -> Result<(Self, T), RecordError> {
         let mut raw = std::ptr::null_mut();
         // SAFETY: on success `raw` is a recording that is ours.
-        checked(unsafe { translate_record_begin(&raw mut raw, device.is_cuda()) })?;
+        checked(unsafe { translate_record_begin(&raw mut raw, device.is_cuda()) })
+            .map_err(RecordError::Refused)?;
         let recording = Self { raw, thread: PhantomData };
-        let done = catch(work).map_err(TchError::Torch)??;
+        let done = catch(work).map_err(TchError::Torch).flatten();
         // SAFETY: `raw` was begun on this thread and has not been ended.
-        checked(unsafe { translate_record_end(recording.raw) })?;
+        checked(unsafe { translate_record_end(recording.raw) }).map_err(RecordError::Broken)?;
+        let done = done.map_err(RecordError::Refused)?;
+        // SAFETY: `raw` has ended.
+        checked(unsafe { translate_record_finish(recording.raw) }).map_err(RecordError::Broken)?;
         Ok((recording, done))
     }
 
@@ -56,7 +75,7 @@ impl Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        // SAFETY: `raw` is ours; one that has not ended ends here.
+        // SAFETY: `raw` is ours.
         unsafe { translate_record_free(self.raw) }
     }
 }

@@ -4,6 +4,7 @@
 #include "guarded.h"
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/Event.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -33,6 +34,8 @@ extern "C" {
 char *translate_cuda_own_stream(int8_t index) {
     return guarded([&] {
         const c10::impl::VirtualGuardImpl cuda(CUDA);
+        // Streams and events are of the device that is current, which is the first one until somebody says otherwise.
+        cuda.setDevice(c10::Device(CUDA, index));
         cuda.synchronizeDevice(index);
         cuda.exchangeStream(cuda.getStreamFromGlobalPool(c10::Device(CUDA, index)));
     });
@@ -44,6 +47,7 @@ char *translate_cuda_upload(at::Tensor **out, at::Tensor *tensor, int8_t index) 
     return guarded([&] {
         const c10::impl::VirtualGuardImpl cuda(CUDA);
         const c10::Device device(CUDA, index);
+        const c10::DeviceGuard on(device);
         const c10::Stream compute = cuda.getStream(device);
         const at::Tensor pinned = tensor->pin_memory();
         c10::Event arrived(CUDA);

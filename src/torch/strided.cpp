@@ -7,11 +7,14 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/batch_norm.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/var_mean.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cstdint>
+#include <vector>
 
 namespace {
 
@@ -51,19 +54,32 @@ struct InstanceNorm : torch::autograd::Function<InstanceNorm> {
     }
 };
 
+// The same by batch norm of one image after another, for which a GPU has kernels that read an image once, of bfloat16 too, with
+// statistics in float32.
+Tensor by_images(const Tensor &xs, double eps) {
+    std::vector<Tensor> normal;
+    for (int64_t image = 0; image < xs.size(0); image++) {
+        normal.push_back(at::batch_norm(xs.narrow(0, image, 1), {}, {}, {}, {}, /*training=*/true, /*momentum=*/0.0, eps,
+                                        /*cudnn_enabled=*/true));
+    }
+    return normal.size() == 1 ? normal[0] : at::cat(normal);
+}
+
+Tensor flipped(const Tensor &images, int64_t dim) { return images.size(dim) == 1 ? images : images.flip(dim); }
+
 // `images` with what lies before row or column `n` mirrored around it, and likewise at the end.
 void mirror(const Tensor &images, int64_t dim, int64_t n) {
     const int64_t size = images.size(dim);
-    images.narrow(dim, 0, n).copy_(images.narrow(dim, n + 1, n).flip(dim));
-    images.narrow(dim, size - n, n).copy_(images.narrow(dim, size - 2 * n - 1, n).flip(dim));
+    images.narrow(dim, 0, n).copy_(flipped(images.narrow(dim, n + 1, n), dim));
+    images.narrow(dim, size - n, n).copy_(flipped(images.narrow(dim, size - 2 * n - 1, n), dim));
 }
 
 // The gradient of that: what was mirrored adds to where it is from.
 Tensor unmirrored(const Tensor &slope, int64_t dim, int64_t n) {
     const int64_t size = slope.size(dim) - 2 * n;
     const Tensor inner = slope.narrow(dim, n, size).clone();
-    inner.narrow(dim, 1, n).add_(slope.narrow(dim, 0, n).flip(dim));
-    inner.narrow(dim, size - n - 1, n).add_(slope.narrow(dim, size + n, n).flip(dim));
+    inner.narrow(dim, 1, n).add_(flipped(slope.narrow(dim, 0, n), dim));
+    inner.narrow(dim, size - n - 1, n).add_(flipped(slope.narrow(dim, size + n, n), dim));
     return inner;
 }
 
@@ -92,8 +108,8 @@ struct Reflect : torch::autograd::Function<Reflect> {
 
 extern "C" {
 
-char *translate_strided_instance_norm(Tensor **out, Tensor *xs, double eps) {
-    return guarded([&] { *out = new Tensor(InstanceNorm::apply(*xs, eps)); });
+char *translate_strided_instance_norm(Tensor **out, Tensor *xs, double eps, bool by_image) {
+    return guarded([&] { *out = new Tensor(by_image ? by_images(*xs, eps) : InstanceNorm::apply(*xs, eps)); });
 }
 
 char *translate_strided_reflect(Tensor **out, Tensor *xs, int64_t n) {

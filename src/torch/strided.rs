@@ -9,15 +9,25 @@ use torch_sys::C_tensor;
 use super::shim::{made, or_panic, raw};
 
 unsafe extern "C" {
-    fn translate_strided_instance_norm(out: *mut *mut C_tensor, xs: *mut C_tensor, eps: f64) -> *mut c_char;
+    fn translate_strided_instance_norm(
+        out: *mut *mut C_tensor,
+        xs: *mut C_tensor,
+        eps: f64,
+        by_image: bool,
+    ) -> *mut c_char;
     fn translate_strided_reflect(out: *mut *mut C_tensor, xs: *mut C_tensor, n: i64) -> *mut c_char;
     fn translate_is_channels_last(xs: *mut C_tensor) -> bool;
 }
 
-/// Instance norm (Ulyanov et al. 2016) of `[batch, channels, height, width]` without scale or shift.
+/// Instance norm (Ulyanov et al. 2016) of `[batch, channels, height, width]` without scale or shift. On a GPU images of bfloat16
+/// are taken as they are, with statistics in float32.
 pub fn instance_norm(xs: &Tensor, eps: f64) -> Tensor {
+    norm(xs, eps, xs.device().is_cuda())
+}
+
+fn norm(xs: &Tensor, eps: f64, by_image: bool) -> Tensor {
     // SAFETY: `xs` lives through the call.
-    or_panic(made(|out| unsafe { translate_strided_instance_norm(out, raw(xs), eps) }))
+    or_panic(made(|out| unsafe { translate_strided_instance_norm(out, raw(xs), eps, by_image) }))
 }
 
 /// Mirrors `n` pixels, fewer than height and width have, at every border, without repeating the border itself.
@@ -73,12 +83,14 @@ mod tests {
         for shape in [[1, 3, 4, 5], [2, 5, 7, 9], [3, 16, 8, 8]] {
             for xs in [random(&shape), channels_last(&random(&shape))] {
                 let weights = random(&shape);
-                let found = slopes(|xs| instance_norm(xs, EPS), &xs, &weights);
                 let expected = slopes(libtorch_s_norm, &xs, &weights);
-                for (found, expected) in found.iter().zip(&expected) {
-                    assert!(
-                        furthest(found, expected) < 1e-9 * (1.0 + expected.abs().max().double_value(&[]))
-                    );
+                // As on a GPU, and as elsewhere.
+                let [by_image, found] = [true, false].map(|it| slopes(|xs| norm(xs, EPS, it), &xs, &weights));
+                for found in [&by_image, &found] {
+                    for (found, expected) in found.iter().zip(&expected) {
+                        let most = 1e-9 * (1.0 + expected.abs().max().double_value(&[]));
+                        assert!(furthest(found, expected) < most);
+                    }
                 }
                 for n in 1..=3 {
                     let weights = random(&[shape[0], shape[1], shape[2] + 2 * n, shape[3] + 2 * n]);
@@ -94,6 +106,13 @@ mod tests {
                 assert_eq!(is_channels_last(&found[1]), is_channels_last(&xs));
             }
         }
+    }
+
+    #[test]
+    fn bfloat16_stays_what_it_is_on_a_gpu() {
+        let xs = channels_last(&random(&[2, 16, 8, 8])).to_kind(Kind::BFloat16);
+        let found = norm(&xs, EPS, true);
+        assert_eq!((found.kind(), is_channels_last(&found)), (Kind::BFloat16, true));
     }
 
     #[test]

@@ -216,6 +216,9 @@ pub enum TrainError {
     /// libtorch's.
     #[error("{0}{hint}", hint = memory_hint(.0))]
     Torch(#[from] TorchError),
+    /// What [`StepError::Unrecorded`](super::step::StepError::Unrecorded) says.
+    #[error("{0}")]
+    Unrecorded(String),
     /// A process that trained along.
     #[error("{lost}\nhint: {next}", next = after_lost(*images, *saved))]
     Lost {

@@ -8,7 +8,7 @@ use super::ranks::Ranks;
 use super::step::{Decided, Step, StepError, Terms};
 use super::step_input::StepInput;
 use crate::device;
-use crate::torch::{Recording, TorchError};
+use crate::torch::{RecordError, Recording, TorchError};
 
 /// Steps of each kind that are done as they are asked for before one is recorded. By then libtorch has chosen its algorithms,
 /// and all that is kept from step to step has its place.
@@ -23,9 +23,11 @@ pub struct Replays {
     kinds: [Kind; 2],
     is_off: bool,
     refusal: Option<String>,
+    replayed: u64,
 }
 
-type Record = fn(Device, &mut dyn FnMut() -> Result<Terms, TchError>) -> Result<(Recording, Terms), TchError>;
+type Record =
+    fn(Device, &mut dyn FnMut() -> Result<Terms, TchError>) -> Result<(Recording, Terms), RecordError>;
 
 #[derive(Debug)]
 enum Kind {
@@ -48,7 +50,14 @@ impl Replays {
     /// [`own_stream`](crate::torch::own_stream).
     pub fn new(device: Device) -> Self {
         let record: Record = |device, work| Recording::of(device, work);
-        Self { device, record, kinds: [Kind::New(0), Kind::New(0)], is_off: false, refusal: None }
+        Self {
+            device,
+            record,
+            kinds: [Kind::New(0), Kind::New(0)],
+            is_off: false,
+            refusal: None,
+            replayed: 0,
+        }
     }
 
     /// Does one step, as [`Step::run`] does it: the first ones of each kind as they are asked for, then one that is recorded,
@@ -71,11 +80,19 @@ impl Replays {
                 step.compute(parts, &decided, ranks)?
             }
             Kind::New(_) => self.first_recorded(step, parts, &decided, ranks)?,
-            Kind::Recorded(recorded) if recorded.fits(parts, &decided) => recorded.replay(parts, &decided)?,
+            Kind::Recorded(recorded) if recorded.fits(parts, &decided) => {
+                self.replayed += 1;
+                recorded.replay(parts, &decided)?
+            }
             Kind::Recorded(_) => step.compute(parts, &decided, ranks)?,
         };
         step.note(&decided);
         Ok(terms)
+    }
+
+    /// Steps that were replays.
+    pub const fn replayed(&self) -> u64 {
+        self.replayed
     }
 
     /// Why no step is recorded, said once.
@@ -102,10 +119,15 @@ impl Replays {
                 self.kinds[usize::from(is_moved)] = Kind::Recorded(Recorded { recording, told, terms });
                 Ok(shown)
             }
-            Err(error) => {
+            Err(RecordError::Refused(error)) => {
                 let error = TorchError::from_text(&device::name(self.device), &error.to_string());
+                self.kinds = [Kind::New(0), Kind::New(0)];
                 (self.is_off, self.refusal) = (true, Some(error.to_string()));
                 step.compute(parts, decided, ranks)
+            }
+            Err(RecordError::Broken(error)) => {
+                let error = TorchError::from_text(&device::name(self.device), &error.to_string());
+                Err(StepError::Unrecorded(error.to_string()))
             }
         }
     }
@@ -153,11 +175,11 @@ mod tests {
         resolve("cyclegan", &sets).unwrap()
     }
 
-    fn show(recipe: &Recipe, state: &mut State) {
+    fn try_show(recipe: &Recipe, state: &mut State) -> Result<(), StepError> {
         let side =
             |side: u64| (0..16 * 16 * 3).map(|i| (i * 7 + side * 31 + state.steps * 11) as u8).collect();
         let loaded = Batch { sides: vec![side(0), side(1)], items: vec![vec![0]; 2] };
-        state.show(recipe, &IndexMap::new(), &loaded, &Ranks::ALONE).unwrap();
+        state.show(recipe, &IndexMap::new(), &loaded, &Ranks::ALONE)
     }
 
     fn bits(state: &State) -> Vec<(String, Tensor)> {
@@ -173,7 +195,7 @@ mod tests {
             tch::no_grad(|| parameter.copy_(&(values.sin() * 0.1).view_as(&parameter)));
         }
         state.replays = replays;
-        (0..steps).for_each(|_| show(&recipe, &mut state));
+        (0..steps).for_each(|_| try_show(&recipe, &mut state).unwrap());
         let bits = bits(&state);
         (state, bits)
     }
@@ -181,7 +203,8 @@ mod tests {
     #[test]
     fn where_recording_fails_steps_are_done_as_before_and_it_is_said_once() {
         let mut refusing = Replays::new(Device::Cpu);
-        refusing.record = |_, _| Err(TchError::Torch("no graphs here\nstack trace".into()));
+        refusing.record =
+            |_, _| Err(RecordError::Refused(TchError::Torch("no graphs here\nstack trace".into())));
         let steps = WARM_UP + 2;
         let (mut state, got) = trained(Some(refusing), steps);
         assert_eq!(got, trained(None, steps).1);
@@ -189,6 +212,15 @@ mod tests {
         let refusal = replays.take_refusal();
         assert_eq!(refusal.as_deref(), Some("libtorch failed on cpu: no graphs here"));
         assert_eq!(replays.take_refusal(), None);
+    }
+
+    #[test]
+    fn where_a_recording_breaks_the_device_the_step_is_an_error() {
+        let mut breaking = Replays::new(Device::Cpu);
+        breaking.record = |_, _| Err(RecordError::Broken(TchError::Torch("it is gone".into())));
+        let (mut state, _) = trained(Some(breaking), WARM_UP);
+        let error = try_show(&recipe(), &mut state).unwrap_err().to_string();
+        assert!(error.contains("it is gone") && error.contains("train.cuda_graph=false"), "{error}");
     }
 
     #[test]

@@ -27,6 +27,12 @@ pub enum StepError {
     /// libtorch's.
     #[error(transparent)]
     Torch(#[from] TchError),
+    /// A step could not be recorded, and the GPU is of no use to this process any more.
+    #[error(
+        "a step could not be recorded as a CUDA graph, after which this process cannot go on: {0}\nhint: the same command with \
+         `--set train.cuda_graph=false` does without"
+    )]
+    Unrecorded(String),
     /// Another process is gone.
     #[error(transparent)]
     Lost(#[from] RankLost),

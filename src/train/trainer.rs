@@ -134,6 +134,9 @@ impl Trainer {
             match guard(&device_name, show)? {
                 Err(StepError::Lost(lost)) => return Err(self.lost(lost)),
                 Err(StepError::Torch(error)) => return Err(torch_failed(&device_name, &error).into()),
+                Err(unrecorded @ StepError::Unrecorded(_)) => {
+                    return Err(TrainError::Unrecorded(unrecorded.to_string()));
+                }
                 Ok(()) => (),
             }
             if let Some(why) = self.state.replays.as_mut().and_then(Replays::take_refusal) {

@@ -9,7 +9,7 @@ use translate::nets::Graph;
 use translate::recipe::{Recipe, Space, resolve};
 use translate::train::pool::Choice;
 use translate::train::ranks::Ranks;
-use translate::train::replay::Replays;
+use translate::train::replay::{Replays, WARM_UP};
 use translate::train::step::{Step, StepInput};
 
 use crate::python;
@@ -82,6 +82,9 @@ fn compare(batch: usize, arrays: &HashMap<String, Tensor>, is_fast: bool) {
             let off = (got - expected).abs() / expected.abs();
             assert!(off < 1e-4, "batch {batch}, step {k}, {key}: {got}, not {expected}");
         }
+    }
+    if let Some(replays) = replays {
+        assert_eq!(replays.replayed(), 5 - WARM_UP - 1);
     }
     let mut compared = 0;
     for (name, tensor) in named(&step.graph) {

@@ -26,10 +26,18 @@ static_assert(sizeof(ProcessGroupNCCL) <= 16384 && alignof(ProcessGroupNCCL) <= 
 static_assert(sizeof(ProcessGroupNCCL::Options) <= 16384 &&
               alignof(ProcessGroupNCCL::Options) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
 
+// Called, and so a name more than those that are expected, unless the compiler sees that what it is for cannot be.
+extern "C" void _ZN4c10d16ProcessGroupNCCL_is_not_where_its_base_is();
+
+template <typename Base, typename Object> void check_place(Object *object) {
+    if (static_cast<void *>(static_cast<Base *>(object)) != static_cast<void *>(object))
+        _ZN4c10d16ProcessGroupNCCL_is_not_where_its_base_is();
+}
+
 void group(void *memory, void *place, const c10::intrusive_ptr<c10d::Store> &store) {
     auto *options = new (place) ProcessGroupNCCL::Options(false);
-    c10d::Backend::Options *base = options;
-    if (static_cast<void *>(base) != place) __builtin_trap();
+    check_place<c10d::Backend::Options>(options);
+    check_place<c10d::Backend>(static_cast<ProcessGroupNCCL *>(memory));
     new (memory) ProcessGroupNCCL(store, 0, 2, c10::intrusive_ptr<ProcessGroupNCCL::Options>::unsafe_steal_from_new(options));
 }
 

@@ -305,9 +305,9 @@ class ImagePool:
         out = []
         for fake, s, k in zip(fakes.detach(), swap, slot, strict=True):
             if len(self.images) < self.size:
-                self.images.append(fake)
+                self.images.append(fake.clone())
             elif self.size > 0 and s:
-                fake, self.images[k] = self.images[k], fake
+                fake, self.images[k] = self.images[k], fake.clone()
             out.append(fake)
         return torch.stack(out)
 
