@@ -63,6 +63,11 @@ measure() {
         for field in $with; do set -- "$@" --with "$field"; done
         "$python" -B peer.py train "$@" --translate "$translate" --turns "$turns" --modes "$modes"
     done
+    # What is left: how long each kernel takes, also inside of the CUDA graph.
+    if [ "$device" = cuda ] && command -v nsys >/dev/null; then
+        shown "nsys profile translate bench train -r cyclegan" nsys profile --output "${results%.md}" --force-overwrite true \
+            --trace cuda --cuda-graph-trace node --stats true "$translate" bench train -r cyclegan --device cuda --steps "$turns"
+    fi
     for run in ${APPLY-cyclegan:1 cyclegan:8}; do
         set -- $(recipe "$run" "--batch ") --device "$device"
         case $run in *:*) batch=${run##*:} ;; *) batch=8 ;; esac
