@@ -71,6 +71,8 @@ struct Group {
     // An abort for a group whose exchange has failed: what NCCL still waits for would never come.
     ~Group() {
         if (!nccl.defined()) return;
+        // First, so that the others see this process go: NCCL's end may wait for them.
+        gloo.reset();
         free(guarded([&] {
             if (is_broken) nccl->abort();
             else nccl->shutdown();
@@ -98,6 +100,9 @@ constexpr std::chrono::minutes MOST_OF_NCCL(5);
 // GPU that waits for ever.
 Backend nccl(const Store &store, int rank, int ranks, std::chrono::milliseconds timeout) {
     setenv("TORCH_NCCL_BLOCKING_WAIT", "1", /*overwrite=*/0);
+    // Nor shall a thread of libtorch's end the process while that error is dealt with.
+    setenv("TORCH_NCCL_ENABLE_MONITORING", "0", /*overwrite=*/0);
+    setenv("TORCH_NCCL_DUMP_ON_TIMEOUT", "0", /*overwrite=*/0);
     using Options = c10d::Backend::Options;
     const auto options = constructed<Options>([](void *memory) {
         cuda_function<void(void *, bool)>("_ZN4c10d16ProcessGroupNCCL7OptionsC1Eb")(memory, /*high_priority=*/false);

@@ -25,7 +25,8 @@ namespace {
 
 struct Recording {
     virtual ~Recording() = default;
-    virtual void begin() = 0;
+    // Where this fails, `is_entered` says whether the device cannot be used any more.
+    virtual void begin(bool &is_entered) = 0;
     // The work has been asked for, or has failed. Where this fails the device cannot be used any more.
     virtual void end() = 0;
     virtual void replay() = 0;
@@ -90,7 +91,7 @@ class Operators final : public Recording {
 
   public:
     ~Operators() override { end(); }
-    void begin() override {
+    void begin(bool &) override {
         TORCH_CHECK(calls == nullptr, "this thread records already");
         calls = &recorded;
         c10::impl::tls_set_dispatch_key_included(KEY, true);
@@ -136,13 +137,14 @@ class CudaGraph final : public Recording {
         }
     }
     CudaGraph(const CudaGraph &) = delete;
-    void begin() override {
+    void begin(bool &is_entered) override {
         // What the allocator keeps is of no use to a graph, which has memory of its own.
         c10::getDeviceAllocator(c10::DeviceType::CUDA)->emptyCache();
         using Pool = std::pair<unsigned long long, unsigned long long>;
         constexpr int GLOBAL = 0; // cudaStreamCaptureModeGlobal
         const auto capture_begin = cuda_function<void(void *, Pool, int)>(
             "_ZN2at4cuda9CUDAGraph13capture_beginESt4pairIyyE21cudaStreamCaptureMode");
+        is_entered = true;
         capture_begin(memory, Pool{0, 0}, GLOBAL);
     }
     void end() override { cuda_function<void(void *)>("_ZN2at4cuda9CUDAGraph11capture_endEv")(memory); }
@@ -154,13 +156,13 @@ class CudaGraph final : public Recording {
 
 extern "C" {
 
-// Begins to record what this thread asks of a device.
-char *translate_record_begin(void **recording, bool cuda) {
+// Begins to record what this thread asks of a device. After an error, the device cannot be used any more where `is_entered`.
+char *translate_record_begin(void **recording, bool *is_entered, bool cuda) {
     return guarded([&] {
         std::unique_ptr<Recording> begun;
         if (cuda) begun = std::make_unique<CudaGraph>();
         else begun = std::make_unique<Operators>();
-        begun->begin();
+        begun->begin(*is_entered);
         *recording = begun.release();
     });
 }

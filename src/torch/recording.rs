@@ -9,7 +9,7 @@ use super::shim::checked;
 use crate::panics::catch;
 
 unsafe extern "C" {
-    fn translate_record_begin(recording: *mut *mut c_void, cuda: bool) -> *mut c_char;
+    fn translate_record_begin(recording: *mut *mut c_void, is_entered: *mut bool, cuda: bool) -> *mut c_char;
     fn translate_record_end(recording: *mut c_void) -> *mut c_char;
     fn translate_record_finish(recording: *mut c_void) -> *mut c_char;
     fn translate_replay(recording: *mut c_void) -> *mut c_char;
@@ -50,14 +50,21 @@ impl Recording {
         work: impl FnOnce() -> Result<T, TchError>,
     ) -> Result<(Self, T), RecordError> {
         let mut raw = std::ptr::null_mut();
+        let mut is_entered = false;
         // SAFETY: on success `raw` is a recording that is ours.
-        checked(unsafe { translate_record_begin(&raw mut raw, device.is_cuda()) })
-            .map_err(RecordError::Refused)?;
+        let begun =
+            checked(unsafe { translate_record_begin(&raw mut raw, &raw mut is_entered, device.is_cuda()) });
+        begun.map_err(if is_entered { RecordError::Broken } else { RecordError::Refused })?;
         let recording = Self { raw, thread: PhantomData };
         let done = catch(work).map_err(TchError::Torch).flatten();
         // SAFETY: `raw` was begun on this thread and has not been ended.
-        checked(unsafe { translate_record_end(recording.raw) }).map_err(RecordError::Broken)?;
-        let done = done.map_err(RecordError::Refused)?;
+        let ended = checked(unsafe { translate_record_end(recording.raw) });
+        let done = match (done, ended) {
+            (Ok(done), Ok(())) => done,
+            (Err(error), Ok(())) => return Err(RecordError::Refused(error)),
+            // The work's own failure says more than that the recording is no good for it.
+            (Err(error), Err(_)) | (Ok(_), Err(error)) => return Err(RecordError::Broken(error)),
+        };
         // SAFETY: `raw` has ended.
         checked(unsafe { translate_record_finish(recording.raw) }).map_err(RecordError::Broken)?;
         Ok((recording, done))

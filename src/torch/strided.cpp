@@ -7,9 +7,11 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/batch_norm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/native_batch_norm.h>
+#include <ATen/ops/native_batch_norm_backward.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/var_mean.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -32,38 +34,59 @@ std::pair<Tensor, Tensor> statistics(const Tensor &xs, double eps) {
 
 Tensor channel_mean(const Tensor &xs) { return xs.mean({HEIGHT, WIDTH}, /*keepdim=*/true); }
 
-// Instance norm (Ulyanov et al. 2016).
+// What `one` makes of each image, put together again.
+template <typename One> Tensor each_image(const Tensor &images, One one) {
+    std::vector<Tensor> made;
+    for (int64_t i = 0; i < images.size(0); i++) made.push_back(one(i));
+    return made.size() == 1 ? made[0] : at::cat(made);
+}
+
+// Instance norm (Ulyanov et al. 2016); `by_image` as batch norm of one image after another, for which a GPU has kernels that
+// read an image once, of bfloat16 too, with statistics in float32.
 struct InstanceNorm : torch::autograd::Function<InstanceNorm> {
-    static Tensor forward(AutogradContext *context, const Tensor &xs, double eps) {
-        const auto [mean, scale] = statistics(xs, eps);
-        context->save_for_backward({xs, mean, scale});
+    static Tensor forward(AutogradContext *context, const Tensor &xs, double eps, bool by_image) {
         context->saved_data["eps"] = eps;
-        return (xs - mean).mul_(scale);
+        context->saved_data["by_image"] = by_image;
+        if (!by_image) {
+            const auto [mean, scale] = statistics(xs, eps);
+            context->save_for_backward({xs, mean, scale});
+            return (xs - mean).mul_(scale);
+        }
+        std::vector<Tensor> means, scales;
+        const Tensor normal = each_image(xs, [&](int64_t i) {
+            auto [one, mean, scale] = at::native_batch_norm(xs.narrow(0, i, 1), {}, {}, {}, {}, /*training=*/true,
+                                                            /*momentum=*/0.0, eps);
+            means.push_back(mean);
+            scales.push_back(scale);
+            return one;
+        });
+        context->save_for_backward({xs, at::stack(means), at::stack(scales)});
+        return normal;
     }
 
     static variable_list backward(AutogradContext *context, variable_list gradients) {
         const auto saved = context->get_saved_variables();
-        const Tensor &xs = saved[0], &slope = gradients[0];
-        // Where the gradient is itself differentiated, the statistics have to be known as functions of the images.
-        const auto [center, scale] = at::GradMode::is_enabled()
-                                         ? statistics(xs, context->saved_data["eps"].toDouble())
-                                         : std::make_pair(saved[1], saved[2]);
+        const double eps = context->saved_data["eps"].toDouble();
+        const bool by_image = context->saved_data["by_image"].toBool(), is_again = at::GradMode::is_enabled();
+        if (by_image && !is_again) {
+            const Tensor slopes = gradients[0].contiguous(saved[0].suggest_memory_format());
+            const auto slope = [&](int64_t i) {
+                return std::get<0>(at::native_batch_norm_backward(
+                    slopes.narrow(0, i, 1), saved[0].narrow(0, i, 1), {}, {}, {}, saved[1][i], saved[2][i],
+                    /*train=*/true, eps, {true, false, false}));
+            };
+            return {each_image(slopes, slope), Tensor(), Tensor()};
+        }
+        // Where the gradient is itself differentiated, the statistics have to be known as functions of the images, and all is
+        // computed in no less than float32.
+        const auto kind = saved[0].scalar_type(), wide = kind == at::kBFloat16 ? at::kFloat : kind;
+        const Tensor xs = saved[0].to(wide), slope = gradients[0].to(wide);
+        const auto [center, scale] = is_again ? statistics(xs, eps) : std::make_pair(saved[1], saved[2]);
         const Tensor normal = (xs - center) * scale;
         const Tensor sideways = normal * channel_mean(slope * normal);
-        return {(slope - channel_mean(slope) - sideways) * scale, Tensor()};
+        return {((slope - channel_mean(slope) - sideways) * scale).to(kind), Tensor(), Tensor()};
     }
 };
-
-// The same by batch norm of one image after another, for which a GPU has kernels that read an image once, of bfloat16 too, with
-// statistics in float32.
-Tensor by_images(const Tensor &xs, double eps) {
-    std::vector<Tensor> normal;
-    for (int64_t image = 0; image < xs.size(0); image++) {
-        normal.push_back(at::batch_norm(xs.narrow(0, image, 1), {}, {}, {}, {}, /*training=*/true, /*momentum=*/0.0, eps,
-                                        /*cudnn_enabled=*/true));
-    }
-    return normal.size() == 1 ? normal[0] : at::cat(normal);
-}
 
 Tensor flipped(const Tensor &images, int64_t dim) { return images.size(dim) == 1 ? images : images.flip(dim); }
 
@@ -109,7 +132,7 @@ struct Reflect : torch::autograd::Function<Reflect> {
 extern "C" {
 
 char *translate_strided_instance_norm(Tensor **out, Tensor *xs, double eps, bool by_image) {
-    return guarded([&] { *out = new Tensor(by_image ? by_images(*xs, eps) : InstanceNorm::apply(*xs, eps)); });
+    return guarded([&] { *out = new Tensor(InstanceNorm::apply(*xs, eps, by_image)); });
 }
 
 char *translate_strided_reflect(Tensor **out, Tensor *xs, int64_t n) {

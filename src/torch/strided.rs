@@ -87,6 +87,8 @@ mod tests {
                 // As on a GPU, and as elsewhere.
                 let [by_image, found] = [true, false].map(|it| slopes(|xs| norm(xs, EPS, it), &xs, &weights));
                 for found in [&by_image, &found] {
+                    assert_eq!(is_channels_last(&found[0]), is_channels_last(&xs));
+                    assert_eq!(is_channels_last(&found[1]), is_channels_last(&xs));
                     for (found, expected) in found.iter().zip(&expected) {
                         let most = 1e-9 * (1.0 + expected.abs().max().double_value(&[]));
                         assert!(furthest(found, expected) < most);
@@ -102,8 +104,6 @@ mod tests {
                     assert_eq!(is_channels_last(&found[0]), is_channels_last(&xs));
                     assert_eq!(is_channels_last(&found[1]), is_channels_last(&xs));
                 }
-                assert_eq!(is_channels_last(&found[0]), is_channels_last(&xs));
-                assert_eq!(is_channels_last(&found[1]), is_channels_last(&xs));
             }
         }
     }
