@@ -46,7 +46,7 @@ template <typename F> c10::intrusive_ptr<c10d::Work> begun(F begin) {
 struct Group {
     Store store;
     Backend gloo;
-    // None where all tensors are on the CPU.
+    // None where all tensors are on the CPU, see `translate_group_use_nccl`.
     Backend nccl;
     // Whether an exchange has failed.
     bool is_broken = false;
@@ -137,9 +137,9 @@ extern "C" {
 void translate_group_free(Group *group) { delete group; }
 
 // Meets the other ranks at the store on `host` and `port`, which this process serves where `serves`. `name` keeps what this
-// group writes there apart from what others do. Tensors on a GPU are exchanged where `cuda`.
+// group writes there apart from what others do.
 char *translate_group_join(Group **out, const char *host, uint16_t port, bool serves, const char *name, int rank,
-                           int ranks, int64_t timeout_ms, bool cuda) {
+                           int ranks, int64_t timeout_ms) {
     return guarded([&] {
         const std::chrono::milliseconds timeout(timeout_ms);
         c10d::TCPStoreOptions options;
@@ -151,12 +151,16 @@ char *translate_group_join(Group **out, const char *host, uint16_t port, bool se
         auto store = c10::make_intrusive<c10d::PrefixStore>(name, tcp);
         const auto options_of_gloo = c10d::ProcessGroupGloo::Options::create_default(timeout);
         const Store of_gloo = c10::make_intrusive<c10d::PrefixStore>("gloo", store);
-        const Store of_nccl = c10::make_intrusive<c10d::PrefixStore>("nccl", store);
-        *out = new Group{
-            store,
-            c10::make_intrusive<c10d::ProcessGroupGloo>(of_gloo, rank, ranks, options_of_gloo),
-            cuda ? nccl(of_nccl, rank, ranks, std::min<std::chrono::milliseconds>(timeout, MOST_OF_NCCL)) : Backend(),
-        };
+        *out = new Group{store, c10::make_intrusive<c10d::ProcessGroupGloo>(of_gloo, rank, ranks, options_of_gloo), {}};
+    });
+}
+
+// Exchanges tensors on GPUs by NCCL from here on.
+char *translate_group_use_nccl(Group *group, int64_t timeout_ms) {
+    return guarded([&] {
+        const auto most = std::min<std::chrono::milliseconds>(std::chrono::milliseconds(timeout_ms), MOST_OF_NCCL);
+        const Store store = c10::make_intrusive<c10d::PrefixStore>("nccl", group->store);
+        group->nccl = nccl(store, group->gloo->getRank(), group->gloo->getSize(), most);
     });
 }
 

@@ -4,7 +4,7 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use tch::{Device, TchError, Tensor};
+use tch::{TchError, Tensor};
 use torch_sys::C_tensor;
 
 use super::shim::{Sink, append, checked, collected, pointers};
@@ -26,8 +26,8 @@ unsafe extern "C" {
         rank: c_int,
         ranks: c_int,
         timeout_ms: i64,
-        cuda: bool,
     ) -> *mut c_char;
+    fn translate_group_use_nccl(group: *mut CGroup, timeout_ms: i64) -> *mut c_char;
     fn translate_group_set(
         group: *mut CGroup,
         key: *const c_char,
@@ -93,12 +93,11 @@ impl Drop for Group {
 }
 
 impl Group {
-    /// Waits for all ranks. Tensors of the CPU are exchanged by Gloo, and those of a GPU, where `device` is one, by NCCL.
+    /// Waits for all ranks.
     ///
     /// # Errors
     /// libtorch's: nobody serves the store, or a rank did not come in time.
-    pub fn join(meeting: &Meeting, device: Device) -> Result<Self, TchError> {
-        let is_cuda = device.is_cuda();
+    pub fn join(meeting: &Meeting) -> Result<Self, TchError> {
         let (host, name) = (text(&meeting.host)?, text(&meeting.name)?);
         let mut group = std::ptr::null_mut();
         // SAFETY: both strings live through the call; on success `group` is a new group that is ours.
@@ -112,10 +111,18 @@ impl Group {
                 meeting.rank as c_int,
                 meeting.ranks as c_int,
                 meeting.timeout.as_millis() as i64,
-                is_cuda,
             )
         })?;
         NonNull::new(group).map(Self).ok_or_else(|| TchError::Torch("no group was made".into()))
+    }
+
+    /// Exchanges tensors on GPUs by NCCL from here on, where Gloo would copy them to the CPU. All ranks do so.
+    ///
+    /// # Errors
+    /// libtorch's: it has none.
+    pub fn use_nccl(&self, timeout: Duration) -> Result<(), TchError> {
+        // SAFETY: the group is live.
+        checked(unsafe { translate_group_use_nccl(self.0.as_ptr(), timeout.as_millis() as i64) })
     }
 
     /// Says something to all ranks, for [`Self::told`].
@@ -203,7 +210,7 @@ mod tests {
                 ranks,
                 timeout: Duration::from_secs(20),
             };
-            work(rank, &Group::join(&meeting, Device::Cpu).unwrap())
+            work(rank, &Group::join(&meeting).unwrap())
         };
         let threads: Vec<_> = (0..ranks).map(|i| thread::spawn(move || rank(i))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()

@@ -1,21 +1,22 @@
 //! Processes that train together, each on its share of every batch, so that all of them hold the same networks after each
 //! step: those of one process that is shown the whole batch.
 
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::share::Share;
 use crate::torch::{Group, Meeting};
 
-/// Another rank is gone, or did not answer in time.
+/// Another rank is gone, did not answer in time, or cannot be trained with.
 #[derive(Debug, thiserror::Error)]
-#[error("a rank is gone or does not answer: {0}")]
+#[error("{0}")]
 pub struct RankLost(String);
 
 impl From<TchError> for RankLost {
     fn from(error: TchError) -> Self {
         let text = error.to_string();
         // Behind the first line comes a C++ stack trace.
-        Self(text.lines().next().unwrap_or_default().to_string())
+        let line = text.lines().next().unwrap_or_default();
+        Self(format!("a rank is gone or does not answer: {line}"))
     }
 }
 
@@ -30,14 +31,28 @@ impl Ranks {
     /// One process.
     pub const ALONE: Self = Self { share: Share::WHOLE, group: None };
 
-    /// Waits for the others, which train on devices of the same kind.
+    /// Waits for the others.
     ///
     /// # Errors
-    /// They did not come in time.
+    /// They did not come in time, or some train on a GPU and some on a CPU.
     pub fn join(meeting: &Meeting, device: Device) -> Result<Self, RankLost> {
         let share = Share { rank: meeting.rank, ranks: meeting.ranks };
-        let group = if meeting.ranks > 1 { Some(Group::join(meeting, device)?) } else { None };
-        Ok(Self { share, group })
+        if meeting.ranks == 1 {
+            return Ok(Self { share, group: None });
+        }
+        let group = Group::join(meeting)?;
+        let gpus =
+            group.gather(&Tensor::from(i64::from(device.is_cuda())))?.sum(Kind::Int64).int64_value(&[]);
+        if gpus == i64::from(meeting.ranks) {
+            group.use_nccl(meeting.timeout)?;
+        } else if gpus > 0 {
+            let message =
+                format!("{gpus} of {} ranks train on a GPU, and the others on a CPU", meeting.ranks);
+            return Err(RankLost(format!(
+                "{message}\nhint: name `--device cpu`, or `--device cuda`, to all"
+            )));
+        }
+        Ok(Self { share, group: Some(group) })
     }
 
     /// This rank's part of every batch.
@@ -114,5 +129,38 @@ impl Ranks {
         let rest = &whole.size()[1..];
         let shape = [&[parts, i64::from(self.share.ranks), -1], rest].concat();
         whole.reshape(shape).select(1, i64::from(self.share.rank)).flatten(0, 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::thread;
+    use std::time::Duration;
+
+    #[test]
+    fn ranks_on_a_gpu_and_on_a_cpu_are_refused() {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let join = move |rank| {
+            let meeting = Meeting {
+                host: "127.0.0.1".into(),
+                port,
+                serves: rank == 0,
+                name: "test".into(),
+                rank,
+                ranks: 2,
+                timeout: Duration::from_secs(20),
+            };
+            let device = if rank == 0 { Device::Cpu } else { Device::Cuda(0) };
+            Ranks::join(&meeting, device).map(drop).unwrap_err().to_string()
+        };
+        for rank in [0, 1].map(|rank| thread::spawn(move || join(rank))) {
+            let text = rank.join().unwrap();
+            assert!(
+                text.starts_with("1 of 2 ranks train on a GPU") && text.contains("--device cpu"),
+                "{text}"
+            );
+        }
     }
 }
