@@ -258,8 +258,8 @@ impl Graph {
         self.generators.values_mut().for_each(|node| node.net.module.recompute());
     }
 
-    /// Brings the convolutions' weights into channels-last, in which their results then come. Optimizers and averages follow
-    /// the weights that they are made for, so it comes before them.
+    /// Brings the convolutions' weights into channels-last, in which their results then come. An optimizer's moments lie as the
+    /// weights do that it is made for, so it comes before that.
     pub fn set_channels_last(&self) {
         for (_, mut tensor) in self.tensors() {
             if tensor.dim() == 4 {

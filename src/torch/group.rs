@@ -77,6 +77,15 @@ pub struct Meeting {
     pub timeout: Duration,
 }
 
+#[cfg(test)]
+impl Meeting {
+    /// Of this rank among `ranks` in one process.
+    pub(crate) fn of_test(port: u16, rank: u32, ranks: u32) -> Self {
+        let (host, name, timeout) = ("127.0.0.1".into(), "test".into(), Duration::from_secs(20));
+        Self { host, port, serves: rank == 0, name, rank, ranks, timeout }
+    }
+}
+
 /// A joined group. Every rank has to make the same calls in the same order; each waits for the others' for as long as the
 /// meeting says, and fails where one of them is gone.
 #[derive(Debug)]
@@ -200,18 +209,7 @@ mod tests {
     fn together<T: Send + 'static>(ranks: u32, work: fn(u32, &Group) -> T) -> Vec<T> {
         // Free at this moment.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let rank = move |rank| {
-            let meeting = Meeting {
-                host: "127.0.0.1".into(),
-                port,
-                serves: rank == 0,
-                name: "test".into(),
-                rank,
-                ranks,
-                timeout: Duration::from_secs(20),
-            };
-            work(rank, &Group::join(&meeting).unwrap())
-        };
+        let rank = move |rank| work(rank, &Group::join(&Meeting::of_test(port, rank, ranks)).unwrap());
         let threads: Vec<_> = (0..ranks).map(|i| thread::spawn(move || rank(i))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     }

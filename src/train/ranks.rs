@@ -137,21 +137,12 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
     use std::thread;
-    use std::time::Duration;
 
     #[test]
     fn ranks_on_a_gpu_and_on_a_cpu_are_refused() {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let join = move |rank| {
-            let meeting = Meeting {
-                host: "127.0.0.1".into(),
-                port,
-                serves: rank == 0,
-                name: "test".into(),
-                rank,
-                ranks: 2,
-                timeout: Duration::from_secs(20),
-            };
+            let meeting = Meeting::of_test(port, rank, 2);
             let device = if rank == 0 { Device::Cpu } else { Device::Cuda(0) };
             Ranks::join(&meeting, device).map(drop).unwrap_err().to_string()
         };
